@@ -1,0 +1,83 @@
+"""Everything needed to reach one service: a provider's name, its options, and the endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from farcall.spec import EndpointSpec, ServiceSpec
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Binding:
+    """A service, named: who hosts it, where, and what it offers.
+
+    >>> Binding(provider="fasttaskapi", url="http://127.0.0.1:8000").provider
+    'fasttaskapi'
+
+    Args:
+        provider: An installed provider's name.
+        endpoints: What the service offers; empty: it is asked.
+        spec: Where its description is (an address, a path, or the parsed document); None: the service is asked.
+        storage: Name of the configured storage that takes large files; None: no storage.
+        upload_threshold_bytes: Files above it go to the storage; None: only those above the host's own limit.
+        options: The provider's own options: `url`, `endpoint_id`, …
+
+    Attributes:
+        options: Before connecting, the mapping as given; in a provider's hooks, its own options model, checked.
+        service: What the service's description said; None before it was read.
+    """
+
+    provider: str
+    endpoints: tuple[EndpointSpec, ...]
+    spec: Any
+    storage: str | None
+    upload_threshold_bytes: int | None
+    options: Any
+    service: ServiceSpec | None
+
+    def __init__(
+        self,
+        *,
+        provider: str,
+        endpoints: Iterable[EndpointSpec | Mapping[str, Any]] = (),
+        spec: Any = None,
+        storage: str | None = None,
+        upload_threshold_bytes: int | None = None,
+        **options: Any,
+    ) -> None:
+        specs = tuple(
+            e if isinstance(e, EndpointSpec) else EndpointSpec.model_validate(dict(e)) for e in endpoints
+        )
+        values = {
+            "provider": provider,
+            "endpoints": specs,
+            "spec": spec,
+            "storage": storage,
+            "upload_threshold_bytes": upload_threshold_bytes,
+            "options": MappingProxyType(options),
+            "service": None,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def described(self, *, options: Any = None, service: ServiceSpec | None = None) -> Binding:
+        """The binding with checked options, and with the service's description once it is known."""
+        made = object.__new__(Binding)
+        for name in self.__slots__:
+            object.__setattr__(made, name, getattr(self, name))
+        if options is not None:
+            object.__setattr__(made, "options", options)
+        if service is not None:
+            object.__setattr__(made, "service", service)
+        return made
+
+    @property
+    def traits(self) -> Mapping[str, str]:
+        """What the provider learned of the service from its description; empty before that."""
+        return MappingProxyType({}) if self.service is None else self.service.traits
+
+    def __repr__(self) -> str:
+        return f"Binding(provider={self.provider!r}, endpoints={len(self.endpoints)})"

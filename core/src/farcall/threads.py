@@ -1,0 +1,87 @@
+"""Blocking work (name look-ups, files, storages) on daemon threads of ours.
+
+Not asyncio's default executor: its threads are joined before any exit handler runs, so one busy look-up would hold
+up the end of the program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST_THREADS: Final = 16
+
+
+class _Pool:
+    """Threads that start when they are needed and never keep the interpreter alive."""
+
+    def __init__(self) -> None:
+        self.work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.lock = threading.Lock()
+        self.threads = 0
+        self.pending = 0
+
+    def put(self, work: Callable[[], None]) -> None:
+        with self.lock:
+            self.pending += 1
+            starting = self.pending > self.threads and self.threads < MOST_THREADS
+            self.threads += starting
+        self.work.put(work)
+        if starting:
+            threading.Thread(target=self._run, name="farcall-io", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self.work.get()()
+            with self.lock:
+                self.pending -= 1
+
+
+_pool = _Pool()
+
+
+def _after_fork() -> None:
+    global _pool  # noqa: PLW0603 - the child has none of the parent's threads
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a blocking function on a thread of ours and await what it returns or raises."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)  # type: ignore[arg-type]  # T may include None
+        elif isinstance(error, StopIteration):
+            future.set_exception(RuntimeError("an iterator ended where a value was wanted"))
+        else:
+            future.set_exception(error)
+
+    def work() -> None:
+        result: T | None = None
+        error: BaseException | None = None
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as raised:  # noqa: BLE001 - carried over to the awaiting side, whatever it is
+            error = raised
+        try:
+            loop.call_soon_threadsafe(settle, result, error)
+        except RuntimeError:
+            return  # the loop has ended; nobody waits any more
+
+    _pool.put(work)
+    return await future

@@ -1,0 +1,489 @@
+"""Requests, responses, bodies and files as plain values: what goes over the wire, whoever carries it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol, runtime_checkable
+from urllib.parse import quote, urlencode, urlsplit
+
+from pydantic_core import from_json, to_json
+
+from farcall import errors, threads
+
+CHUNK_BYTES: Final = 256 * 1024
+
+
+@runtime_checkable
+class Body(Protocol):
+    """Bytes that are read when wanted, so that nothing is held in memory.
+
+    `length` is in bytes, None if unknown. `repeatable` says whether `chunks()` may be called again and then
+    gives the same bytes; a body that is not repeatable is sent once and never retried.
+    """
+
+    @property
+    def length(self) -> int | None: ...
+    @property
+    def repeatable(self) -> bool: ...
+    def chunks(self) -> AsyncIterator[bytes]:
+        """A fresh iterator over the bytes, from the first one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BytesBody:
+    """A body already in memory."""
+
+    content: bytes
+
+    repeatable = True
+
+    @property
+    def length(self) -> int:
+        """Size in bytes."""
+        return len(self.content)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The content, in one piece or several."""
+        view = memoryview(self.content)
+        for start in range(0, len(view), CHUNK_BYTES):
+            yield bytes(view[start : start + CHUNK_BYTES])
+
+
+@dataclass(frozen=True, slots=True)
+class PathBody:
+    """A local file's content, read on a thread of ours."""
+
+    path: str
+    length: int
+
+    repeatable = True
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The file's bytes; raises `FileError` if the file no longer has the length it had."""
+        handle = await threads.run(open, self.path, "rb")
+        try:
+            left = self.length
+            while chunk := await threads.run(handle.read, min(CHUNK_BYTES, left + 1)):
+                left -= len(chunk)
+                if left < 0:
+                    break
+                yield chunk
+            if left:
+                raise errors.FileError(f"{self.path} changed its size while it was being sent; send it again.")
+        finally:
+            handle.close()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Base64Body:
+    """A file that came inside JSON as base64; decoded only when it is read."""
+
+    text: str
+
+    repeatable = True
+
+    @property
+    def length(self) -> int:
+        """Size in bytes once decoded."""
+        return len(self.text) * 3 // 4 - self.text[-2:].count("=")
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The decoded bytes; raises `ProtocolError` if the text is not base64."""
+        step = CHUNK_BYTES // 3 * 4
+        for start in range(0, len(self.text), step):
+            try:
+                yield base64.b64decode(self.text[start : start + step], validate=True)
+            except binascii.Error as error:
+                raise errors.ProtocolError(f"The service sent a file that is not base64: {error}.") from error
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StreamBody:
+    """An open binary file or an iterator of bytes; read once, so never sent twice."""
+
+    source: Any
+    length: int | None = None
+
+    repeatable = False
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The source's bytes, read on a thread of ours."""
+        if hasattr(self.source, "read"):
+            while chunk := await threads.run(self.source.read, CHUNK_BYTES):
+                yield chunk
+            return
+        iterator: Iterator[bytes] = iter(self.source)
+        while (chunk := await threads.run(next, iterator, None)) is not None:
+            yield chunk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInfo:
+    """What is known of a file before it is read. `size` in bytes, None if unknown."""
+
+    name: str
+    media_type: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileValue:
+    """A file on its way: where its bytes are, and what they are.
+
+    Args:
+        name: Base name, no folders: `photo.png`.
+        media_type: `image/png`; `application/octet-stream` if unknown.
+        body: The bytes; None when only a link is known.
+        url: Where the bytes can be fetched; None when they are in `body`.
+        size: Bytes; None if unknown.
+    """
+
+    name: str
+    media_type: str = "application/octet-stream"
+    body: Body | None = field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
+    size: int | None = None
+
+    @property
+    def info(self) -> FileInfo:
+        """The file without its bytes."""
+        return FileInfo(name=self.name, media_type=self.media_type, size=self.size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePolicy:
+    """How a host takes a file: inline, and up to which size; above it the file goes to a storage as a link.
+
+    Args:
+        inline: `part` sends it as a multipart part, streamed; `data_uri` as a `data:` text, held in memory.
+        max_inline_bytes: The largest file sent inline; None for no limit.
+    """
+
+    inline: str = "part"
+    max_inline_bytes: int | None = None
+
+
+def base_name(name: str, fallback: str = "file") -> str:
+    """A remote file name without folders, control characters or surprises; at most 200 characters.
+
+    >>> base_name("../../etc/passwd")
+    'passwd'
+    """
+    plain = "".join(c for c in os.path.basename(name.replace("\\", "/")) if c.isprintable()).strip()
+    if plain in {"", ".", ".."}:
+        return fallback
+    stem, dot, suffix = plain.rpartition(".")
+    return plain if len(plain) <= 200 else f"{(stem or plain)[:180]}{dot}{suffix[:19]}"
+
+
+class Headers(Mapping[str, str]):
+    """A response's headers; names compare without case, a repeated one is joined with a comma."""
+
+    __slots__ = ("_items", "_pairs")
+
+    def __init__(self, pairs: Mapping[str, str] | Sequence[tuple[str, str]] = ()) -> None:
+        self._pairs = pairs
+        self._items: dict[str, str] | None = None
+
+    def _table(self) -> dict[str, str]:
+        if self._items is None:
+            items: dict[str, str] = {}
+            pairs = self._pairs.items() if isinstance(self._pairs, Mapping) else self._pairs
+            for name, value in pairs:
+                key = name.lower()
+                items[key] = f"{items[key]}, {value}" if key in items else value
+            self._items = items
+        return self._items
+
+    def __getitem__(self, name: str) -> str:
+        return self._table()[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table())
+
+    def __len__(self) -> int:
+        return len(self._table())
+
+    def __repr__(self) -> str:
+        return f"Headers({', '.join(self)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request.
+
+    Args:
+        method: In capitals.
+        url: Absolute, already encoded; it is sent as it is.
+        headers: Sent as they are; credentials are added later, by the step `auth`.
+        body: Bytes, or a `Body` that is streamed.
+        repeatable: Whether a second delivery does no harm: a read, a cancel.
+        fresh: Ask for a new connection, since the host may have dropped the old one.
+        silence_s: Longest wait without a byte, in seconds; None for the engine's own (60 s).
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | Body = field(default=b"", repr=False)
+    repeatable: bool = False
+    fresh: bool = False
+    silence_s: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {without_query(self.url)})"
+
+    def bare(self) -> Request:
+        """The request without headers, body and query: safe to keep in an error or a log."""
+        return Request(method=self.method, url=without_query(self.url))
+
+    def with_headers(self, extra: Mapping[str, str]) -> Request:
+        """The request with more headers; on a clash `extra` wins."""
+        lowered = {name.lower() for name in extra}
+        kept = {name: value for name, value in self.headers.items() if name.lower() not in lowered}
+        return replace(self, headers={**kept, **extra})
+
+
+class Reading(Protocol):
+    """A reply's body while it still comes in over its connection."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes as they arrive; decoded if they were compressed."""
+        ...
+
+    async def read(self, limit: int) -> bytes:
+        """All bytes; raises `ProtocolError` once there are more than `limit`."""
+        ...
+
+    def drop(self) -> None:
+        """Give the connection up: nothing more is read from it and it is not used again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """One HTTP reply.
+
+    Args:
+        status: 200, 404, …
+        headers: Names compare without case.
+        content: The whole body, where the engine has read it (JSON and text); else empty.
+        body: The body while it still comes in, where the engine has not read it; else None.
+        url: What was asked.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    content: bytes = field(default=b"", repr=False)
+    body: Reading | None = field(default=None, repr=False)
+    url: str = field(default="", repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, in lower case; empty if the reply has none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def text(self) -> str:
+        """The content as text; bytes that are not UTF-8 are replaced."""
+        return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The content as JSON.
+
+        Raises:
+            ProtocolError: It is not JSON; the sentence quotes its beginning.
+        """
+        try:
+            return from_json(self.content)
+        except ValueError as error:
+            start = self.text[:120].strip() or "nothing"
+            raise errors.ProtocolError(
+                f"The service promised JSON and sent {len(self.content)} bytes that are not: {start!r} ({error}).",
+                response=self,
+            ) from error
+
+    def drop(self) -> None:
+        """Give up the connection of a body that is still coming in; nothing otherwise."""
+        if self.body is not None:
+            self.body.drop()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEvent:
+    """One event of a stream: an SSE event, a line of NDJSON, or a piece of a raw body.
+
+    Args:
+        event: The SSE event's name; `message` where none was given.
+        data: The text; a raw stream's piece is decoded as UTF-8 with replacement.
+        id: The SSE id to continue after; None if none was given.
+    """
+
+    data: str
+    event: str = "message"
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """A host's call back to us, as it came in."""
+
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A service's own description, parsed: an OpenAPI document, a `/config`, …
+
+    Args:
+        content: JSON values.
+        url: Where it was fetched; empty if it was handed over.
+    """
+
+    content: Any = field(repr=False)
+    url: str = ""
+
+
+class Sender(Protocol):
+    """Carries one request. A dumb pipe: no retries, redirects, cookies or waiting of its own.
+
+    Raises `Unreachable` where no reply came; its attribute `unsent` is true when surely no byte of the request
+    was written.
+    """
+
+    async def send(self, request: Request) -> Response:
+        """The reply once its headers are there; its `body` is still to be read."""
+        ...
+
+    async def close(self) -> None:
+        """Give up every connection. May be called twice."""
+        ...
+
+
+# --- addresses -------------------------------------------------------------------------------------------------
+
+
+def without_query(url: str) -> str:
+    """An address that may be shown: no query, no user name, no password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port, in one spelling: `https://gpu.lan:8000`, `https://example.com`.
+
+    >>> origin("HTTPS://Example.com:443/a?b")
+    'https://example.com'
+    """
+    parts = urlsplit(url)
+    scheme, host = parts.scheme.lower(), (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    port = parts.port
+    usual = {"http": 80, "https": 443}.get(scheme)
+    return f"{scheme}://{host}" if port in (None, usual) else f"{scheme}://{host}:{port}"
+
+
+def join(base: str, path: str, query: Mapping[str, Any] | Sequence[tuple[str, Any]] = ()) -> str:
+    """A path under a service's base address, with a query.
+
+    >>> join("http://h:1/api", "/status", {"job_id": "a b"})
+    'http://h:1/api/status?job_id=a+b'
+    """
+    url = base.rstrip("/") + "/" + path.lstrip("/")
+    return f"{url}?{urlencode(query, doseq=True)}" if query else url
+
+
+def fill(template: str, values: Mapping[str, Any]) -> str:
+    """A path template with its `{names}` filled in, each value encoded as one segment."""
+    for name, value in values.items():
+        template = template.replace("{" + name + "}", quote(str(value), safe=""))
+    return template
+
+
+# --- bodies a provider writes ------------------------------------------------------------------------------------
+
+
+def json_body(value: Any) -> tuple[Mapping[str, str], bytes]:
+    """Headers and bytes of a JSON body. A number that JSON cannot say (NaN) raises `InputError`."""
+    try:
+        content = to_json(value, inf_nan_mode="constants")
+        if b"NaN" in content or b"Infinity" in content:
+            json.dumps(value, allow_nan=False)  # tells a number from a text that says so
+        return {"content-type": "application/json"}, content
+    except ValueError as error:
+        raise errors.InputError(f"A value cannot be written as JSON: {error}.") from error
+
+
+def form_body(fields: Sequence[tuple[str, str]]) -> tuple[Mapping[str, str], bytes]:
+    """Headers and bytes of a form body; a name may come several times."""
+    return {"content-type": "application/x-www-form-urlencoded"}, urlencode(fields).encode()
+
+
+def multipart_body(
+    parts: Sequence[tuple[str, str | FileValue]], boundary: str
+) -> tuple[Mapping[str, str], bytes | Body]:
+    """Headers and a streamed body of multipart/form-data (RFC 7578).
+
+    Args:
+        parts: Name and text or file, in order; a name may come several times. A file needs its `body`.
+        boundary: A line that occurs in no part: the call's `token`.
+    """
+    pieces: list[bytes | Body] = []
+    for name, value in parts:
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"'
+        if isinstance(value, str):
+            pieces += [f"{head}\r\n\r\n{value}\r\n".encode()]
+        else:
+            if value.body is None:
+                raise errors.PluginError(f"multipart_body was given {value.name!r} without its bytes.")
+            head += f'; filename="{_quoted(value.name)}"\r\nContent-Type: {value.media_type}\r\n\r\n'
+            pieces += [head.encode(), value.body, b"\r\n"]
+    pieces.append(f"--{boundary}--\r\n".encode())
+    headers = {"content-type": f"multipart/form-data; boundary={boundary}"}
+    if all(isinstance(piece, bytes) for piece in pieces):
+        return headers, b"".join(piece for piece in pieces if isinstance(piece, bytes))
+    return headers, JoinedBody(tuple(pieces))
+
+
+def _quoted(text: str) -> str:
+    return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedBody:
+    """Several pieces sent one after the other."""
+
+    pieces: tuple[bytes | Body, ...]
+
+    @property
+    def length(self) -> int | None:
+        """Size in bytes; None if a piece does not know its own."""
+        lengths = [len(piece) if isinstance(piece, bytes) else piece.length for piece in self.pieces]
+        return None if None in lengths else sum(length or 0 for length in lengths)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether every piece can be read again."""
+        return all(isinstance(piece, bytes) or piece.repeatable for piece in self.pieces)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The pieces' bytes, in order."""
+        for piece in self.pieces:
+            if isinstance(piece, bytes):
+                yield piece
+            else:
+                async for chunk in piece.chunks():
+                    yield chunk
+
