@@ -66,7 +66,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 def _stop() -> None:
     """Stop our tasks and close our sockets; the hosts' jobs go on."""
-    global _loop, _thread  # noqa: PLW0603
+    global _loop, _thread
     with _lock:
         loop, thread, _loop, _thread = _loop, _thread, None, None
     if loop is None or thread is None or not thread.is_alive():

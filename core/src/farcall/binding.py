@@ -23,6 +23,8 @@ class Binding:
         spec: Where its description is (an address, a path, or the parsed document); None: the service is asked.
         storage: Name of the configured storage that takes large files; None: no storage.
         upload_threshold_bytes: Files above it go to the storage; None: only those above the host's own limit.
+        busy_patience_s: How long a submission that the service refuses as too much is tried again, in seconds, where
+            the call has no `timeout_s`; 0: never.
         options: The provider's own options: `url`, `endpoint_id`, …
 
     Attributes:
@@ -35,6 +37,7 @@ class Binding:
     spec: Any
     storage: str | None
     upload_threshold_bytes: int | None
+    busy_patience_s: float
     options: Any
     service: ServiceSpec | None
 
@@ -46,6 +49,7 @@ class Binding:
         spec: Any = None,
         storage: str | None = None,
         upload_threshold_bytes: int | None = None,
+        busy_patience_s: float = 60.0,
         **options: Any,
     ) -> None:
         specs = tuple(
@@ -57,6 +61,7 @@ class Binding:
             "spec": spec,
             "storage": storage,
             "upload_threshold_bytes": upload_threshold_bytes,
+            "busy_patience_s": busy_patience_s,
             "options": MappingProxyType(options),
             "service": None,
         }
@@ -73,6 +78,11 @@ class Binding:
         if service is not None:
             object.__setattr__(made, "service", service)
         return made
+
+    def changed(self, changes: Mapping[str, Any]) -> Binding:
+        """The binding as configured, with some of it said anew."""
+        own = {name: getattr(self, name) for name in self.__slots__ if name not in {"options", "service"}}
+        return Binding(**{**own, **self.options, **changes})
 
     @property
     def traits(self) -> Mapping[str, str]:

@@ -1,27 +1,27 @@
 """Every error a caller can meet, grouped by who must act.
 
-    FarcallError
-    ├── UsageError              you
-    │   ├── InputError
-    │   ├── UnknownEndpoint
-    │   ├── ConfigError
-    │   └── KeyMissing
-    ├── PluginError             the plugin's author
-    ├── ServiceError            the other side
-    │   ├── Unreachable
-    │   ├── Refused
-    │   │   └── AuthRefused
-    │   ├── ServerFault
-    │   ├── Busy
-    │   ├── ProtocolError
-    │   ├── JobFailed
-    │   ├── JobCancelled
-    │   ├── JobTimedOut
-    │   ├── JobLost
-    │   ├── CancelUnsupported
-    │   ├── CancelFailed
-    │   └── FileError
-    └── WaitTimeout             our patience
+FarcallError
+├── UsageError              you
+│   ├── InputError
+│   ├── UnknownEndpoint
+│   ├── ConfigError
+│   └── KeyMissing
+├── PluginError             the plugin's author
+├── ServiceError            the other side
+│   ├── Unreachable
+│   ├── Refused
+│   │   └── AuthRefused
+│   ├── ServerFault
+│   ├── Busy
+│   ├── ProtocolError
+│   ├── JobFailed
+│   ├── JobCancelled
+│   ├── JobTimedOut
+│   ├── JobLost
+│   ├── CancelUnsupported
+│   ├── CancelFailed
+│   └── FileError
+└── WaitTimeout             our patience
 """
 
 from __future__ import annotations
@@ -92,7 +92,15 @@ class ServiceError(FarcallError):
 
 
 class Unreachable(ServiceError):
-    """No reply: the service is down, the name does not resolve, or the connection broke."""
+    """No reply, or half of one: the service is down, the name does not resolve, or the connection broke.
+
+    Attributes:
+        unsent: Whether surely no byte of the request was written, so that sending it again cannot do it twice.
+    """
+
+    def __init__(self, message: str, *, unsent: bool = False, request: Request | None = None) -> None:
+        super().__init__(message, request=request)
+        self.unsent = unsent
 
 
 class Refused(ServiceError):
@@ -112,7 +120,7 @@ class Busy(ServiceError):
 
 
 class ProtocolError(ServiceError):
-    """The reply is not what the host's protocol promises: not JSON, cut short, too large, an unknown word."""
+    """The reply is not what the host's protocol promises: not JSON, too large, an unknown word."""
 
 
 class JobFailed(ServiceError):

@@ -367,5 +367,3 @@ def farcall_event(event: Event) -> None:
     Args:
         event: What happened.
     """
-
-

@@ -168,7 +168,9 @@ class Provider:
         """Send a request through the extensions that wrap sending."""
         token = _deliver.set(deliver)
         try:
-            sending: Awaitable[Response] = self._hook.farcall_send(binding=binding, request=request, step=step)
+            sending: Awaitable[Response] = self._hook.farcall_send(
+                binding=binding, request=request, step=step
+            )
         finally:
             _deliver.reset(token)
         return sending

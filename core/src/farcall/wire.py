@@ -75,7 +75,9 @@ class PathBody:
                     break
                 yield chunk
             if left:
-                raise errors.FileError(f"{self.path} changed its size while it was being sent; send it again.")
+                raise errors.FileError(
+                    f"{self.path} changed its size while it was being sent; send it again."
+                )
         finally:
             handle.close()
 
@@ -486,4 +488,3 @@ class JoinedBody:
             else:
                 async for chunk in piece.chunks():
                     yield chunk
-

@@ -1,0 +1,203 @@
+"""The command `farcall`: call an endpoint, list plugins, and whatever other distributions add."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from farcall import plugins
+from farcall.errors import FarcallError, PluginError, UsageError
+from farcall.spec import EndpointSpec
+
+INTERRUPTED: Final = 130
+REFRESH_S: Final = 0.05
+OF_OTHERS: Final[Mapping[str, str]] = MappingProxyType({"demo": "farcall-server: pip install ./server"})
+"""Commands that come with another distribution: which one, and how to install it."""
+
+
+class _Commands(TyperGroup):
+    """Our commands and those of other distributions, each imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted({*super().list_commands(ctx), *plugins.names("command"), *OF_OTHERS})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        ours = super().get_command(ctx, cmd_name)
+        if ours is not None:
+            return ours
+        try:
+            command = _loaded(cmd_name)
+        except PluginError as error:
+            return _absent(cmd_name, str(error))
+        except UsageError:
+            wanted = OF_OTHERS.get(cmd_name)
+            return wanted and _absent(cmd_name, f"`farcall {cmd_name}` needs {wanted}")
+        command.name = cmd_name
+        return command
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FarcallError as error:
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as interrupt:
+            raise typer.Exit(INTERRUPTED) from interrupt
+
+
+def _loaded(name: str) -> Any:
+    plugin = plugins.load("command", name)
+    if not isinstance(plugin, typer.Typer):
+        raise PluginError(f"The command {name!r} is a {type(plugin).__name__}, not a typer.Typer.")
+    return get_command(plugin)
+
+
+def _fault(name: str) -> str | None:
+    try:
+        _loaded(name)
+    except PluginError as error:
+        return str(error)
+    return None
+
+
+def _absent(name: str, why: str) -> Any:
+    """A command that cannot run and says why."""
+    stand_in = typer.Typer(add_completion=False)
+    anything = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+
+    @stand_in.command(name, help=why, context_settings=anything)
+    def explain() -> None:
+        raise UsageError(why)
+
+    return get_command(stand_in)
+
+
+app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _farcall() -> None:
+    """Call any hosted service like a Python function."""
+
+
+@app.command("call")
+def call(  # noqa: PLR0913 - each is an option on the command line
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A configured name, a URL, or PROVIDER:ADDRESS.")
+    ],
+    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name, or its path.")],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="JSON, else text; @PATH is a file."),
+    ] = None,
+    *,
+    provider: Annotated[str | None, typer.Option(help="Who hosts it; found out if not given.")] = None,
+    profile: Annotated[str | None, typer.Option(help="A profile of farcall.toml.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait for the result.")] = None,
+    save: Annotated[Path, typer.Option(help="The folder result files are saved in.")] = Path(),
+) -> None:
+    """Call an endpoint and print its result as JSON."""
+    import farcall
+
+    with farcall.connect(source, provider=provider, profile=profile) as service:
+        callable_ = service[endpoint]
+        job = callable_.submit(**_arguments(arguments or (), callable_.spec))
+        result = _result(job, endpoint, timeout)
+        typer.echo(json.dumps(saved(result, save), indent=2, ensure_ascii=False))
+
+
+@app.command("plugins")
+def list_plugins() -> None:
+    """List what is installed, and what is wrong with it."""
+    table = Table("Kind", "Name", "Distribution", "Fault")
+    for kind in plugins.GROUPS:
+        for plugin in plugins.installed(kind):
+            fault = plugin.error or (_fault(plugin.name) if kind == "command" else None)
+            table.add_row(kind, plugin.name, plugin.distribution, escape(fault or ""))
+    Console().print(table)
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+def _arguments(texts: Sequence[str], spec: EndpointSpec) -> dict[str, Any]:
+    """Each `key=value`, once."""
+    arguments: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise UsageError(f"{text!r} is no argument of an endpoint; write KEY=VALUE.")
+        if key in arguments:
+            raise UsageError(f"The argument {key!r} is given twice.")
+        parameter = spec.parameters.get(key)
+        arguments[key] = _value(value, is_text=parameter is not None and parameter.type is str)
+    return arguments
+
+
+def _value(text: str, *, is_text: bool) -> Any:
+    """`@path` is a file; what a text parameter is given is text; else JSON if it is JSON, and else text."""
+    from farcall.files import File
+
+    if text.startswith("@"):
+        return File.from_path(text[1:])
+    try:
+        return text if is_text else json.loads(text, parse_constant=_no_constant)
+    except ValueError:
+        return text
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)  # Python's json reads NaN and Infinity, which are no JSON
+
+
+def _result(job: Any, endpoint: str, timeout_s: float | None) -> Any:
+    """Wait for the result, and show how far the job is where somebody looks on."""
+    if not sys.stderr.isatty():
+        return job.result(timeout_s=timeout_s)
+    until = time.monotonic() + (math.inf if timeout_s is None else timeout_s)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(endpoint, total=None)
+        while not job.done() and (left_s := until - time.monotonic()) > 0:
+            doing, total = escape(job.message or job.state), None if job.progress is None else 1.0
+            progress.update(bar, completed=job.progress or 0.0, total=total, description=doing)
+            time.sleep(min(REFRESH_S, left_s))
+    return job.result(timeout_s=None if timeout_s is None else max(0.0, until - time.monotonic()))
+
+
+def saved(value: Any, folder: Path) -> Any:
+    """A result with each file in it saved into the folder, and its path in its place.
+
+    A file that is there already is left alone: the new one, whose name the service chose, gets a number.
+    """
+    from farcall.files import File
+
+    if isinstance(value, File):
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(value.save(_free(folder / value.name)))
+    if isinstance(value, Mapping):
+        return {key: saved(item, folder) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [saved(item, folder) for item in value]
+    return value
+
+
+def _free(path: Path) -> Path:
+    names = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+    return path if not path.exists() else next(name for name in names if not name.exists())

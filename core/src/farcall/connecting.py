@@ -1,0 +1,336 @@
+"""Finds out who is meant by a source, what the service offers, and makes the engine that speaks to it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from farcall import config, plugins
+from farcall.binding import Binding
+from farcall.engine import Engine
+from farcall.errors import ConfigError, FarcallError, Unreachable, UsageError
+from farcall.hookspecs import Flow
+from farcall.jobs import Recognition, Step
+from farcall.keys import find_key
+from farcall.provider import Provider, provider
+from farcall.spec import EndpointSpec, ServiceSpec, unique_names
+from farcall.wire import Document, Request, Response, Sender, without_query
+
+IN_PROCESS: Final = "http://localhost"
+"""The address of an app in this process."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Wish:
+    """What the user asked for, once the source is understood.
+
+    Args:
+        binding: A provider is named; None: it has to be found out.
+        url: The address; None where there is none.
+        document: A description that was handed over.
+        sender: What carries the requests; None: the core's own.
+        api_key: The key that was handed over.
+        options: What goes to the provider, where no provider is named yet.
+    """
+
+    binding: Binding | None = None
+    url: str | None = None
+    document: Document | None = None
+    sender: Sender | None = None
+    api_key: str | None = None
+    options: Mapping[str, Any]
+
+
+async def open_engine(wish: Wish) -> tuple[Engine, ServiceSpec]:
+    """The engine of the service that is meant, and what the service offers.
+
+    Raises:
+        UsageError: It cannot be told which provider is meant, or an option is wrong.
+        Unreachable: The service gave no reply.
+    """
+    sender = wish.sender or _default_sender()
+    try:
+        if wish.binding is None:
+            return await _recognised(wish, sender)
+        engine = await _engine(provider(wish.binding.provider), wish.binding, sender, wish.api_key)
+        document = wish.document or await _own_document(engine)
+        if document is None and not engine.binding.endpoints:
+            document = await _discovered(engine, {})
+        return engine, _described(engine, document)
+    except BaseException:
+        await sender.close()
+        raise
+
+
+# --- the source --------------------------------------------------------------------------------------------------
+
+
+def wish_of(  # noqa: PLR0913 - the arguments of connect, in its order
+    source: Any,
+    *,
+    provider: str | None,
+    profile: str | None,
+    api_key: str | None,
+    endpoints: Iterable[EndpointSpec | Mapping[str, Any]] | None,
+    sender: Sender | None,
+    options: Mapping[str, Any],
+) -> Wish:
+    """What is meant by the arguments of `connect`.
+
+    Raises:
+        UsageError: The source is nothing that can be connected to; close matches are named.
+    """
+    given = dict(options) if endpoints is None else {**options, "endpoints": endpoints}
+    wish = Wish(sender=sender, api_key=api_key, options=given)
+    if isinstance(source, str):
+        _named(wish, source, provider, profile, given)
+        return wish
+    if profile is not None:
+        raise UsageError("profile= chooses among the profiles of a configured service; the source is none.")
+    if isinstance(source, Binding):
+        if given or provider is not None:
+            raise UsageError("A Binding says everything itself; put provider, endpoints and options into it.")
+        wish.binding = source
+    elif isinstance(source, Mapping):
+        wish.document = Document(content=source)
+        wish.url = given.get("url")
+    elif callable(source):
+        wish.sender = sender or _app_sender(source)
+        wish.url = given["url"] = str(given.get("url", IN_PROCESS))
+    elif source is not None:
+        raise UsageError(f"A {type(source).__name__} cannot be connected to; give {_SOURCES}.")
+    if wish.binding is None and provider is not None:
+        wish.binding = Binding(provider=provider, **given)
+    if source is None and provider is None:
+        raise UsageError(f"connect() needs to know to what: give {_SOURCES}, or provider= with its options.")
+    wish.options = given
+    return wish
+
+
+_SOURCES: Final = "a configured name, an address, 'provider:address', a Binding, a description or an ASGI app"
+
+
+def _named(wish: Wish, source: str, named: str | None, profile: str | None, given: dict[str, Any]) -> None:
+    """What a text means: a configured service, then an installed provider's address, then a URL."""
+    configuration = config.load()
+    if source in configuration.services:
+        base = configuration.binding(source, profile)
+        if named is not None and named != base.provider:
+            raise UsageError(f"{source!r} is configured for the provider {base.provider!r}, not {named!r}.")
+        wish.binding = base.changed(given) if given else base
+        return
+    if profile is not None:
+        configuration.binding(source, profile)  # raises, naming the known services
+    head, colon, rest = source.partition(":")
+    if colon and head in plugins.names("provider"):
+        wish.binding = Binding(provider=head, **{_address_option(head): rest, **given})
+        return
+    wish.url = _url(source, list(configuration.services), named)
+    if named is not None:
+        wish.binding = Binding(provider=named, **{_address_option(named): wish.url, **given})
+    else:
+        wish.options = {"url": wish.url, **given}
+
+
+def _address_option(name: str) -> str:
+    """The option an address in a source fills: the first one the provider declares."""
+    return next(iter(provider(name).options().model_fields), "url")
+
+
+def _url(source: str, services: list[str], named: str | None) -> str:
+    if source.startswith(("http://", "https://")):
+        return source
+    host, colon, rest = source.partition(":")
+    port = rest.partition("/")[0]
+    if colon and port.isdigit() and host:
+        return f"http://{source}"
+    if named is not None:
+        return source
+    names = [*services, *(f"{name}:" for name in plugins.names("provider"))]
+    close = get_close_matches(source, names, 3, 0.5)
+    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    raise UsageError(
+        f"{source!r} is no configured service, no installed provider's address and no URL.{hint}"
+    )
+
+
+def _app_sender(app: Any) -> Sender:
+    parameters = inspect.signature(app).parameters if not hasattr(app, "__call__") else None
+    if parameters is not None and len(parameters) != 3:
+        raise UsageError(f"{app!r} cannot be connected to; give {_SOURCES}.")
+    from farcall.sender_asgi import AsgiSender
+
+    return AsgiSender(app)
+
+
+def _default_sender() -> Sender:
+    from farcall.sender_aiohttp import AiohttpSender
+
+    return AiohttpSender()
+
+
+# --- the provider --------------------------------------------------------------------------------------------------
+
+
+async def _engine(chosen: Provider, binding: Binding, sender: Sender, api_key: str | None) -> Engine:
+    checked = binding.described(options=check_options(chosen, binding.options))
+    carrier = chosen.transport(checked) or sender
+    engine = Engine(chosen, checked, carrier)
+    engine.credential = find_key(chosen.name, engine.facts.url, engine.facts, argument=api_key)
+    return engine
+
+
+def check_options(chosen: Provider, options: Mapping[str, Any]) -> BaseModel:
+    """The provider's options, checked.
+
+    Raises:
+        ConfigError: One is unknown, missing or wrong; close matches are named.
+    """
+    model = chosen.options()
+    known = list(model.model_fields)
+    for name in options:
+        if name not in known:
+            close = get_close_matches(name, known, 1, 0.5)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ConfigError(
+                f"The provider {chosen.name!r} has no option {name!r}.{hint} It has: {', '.join(known)}."
+            )
+    try:
+        return model.model_validate(dict(options))
+    except ValidationError as error:
+        said = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'options'}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ConfigError(f"The options of the provider {chosen.name!r} are wrong: {said}.") from error
+
+
+async def _recognised(wish: Wish, sender: Sender) -> tuple[Engine, ServiceSpec]:
+    """Let each installed provider look at the address, then at the service's descriptions."""
+    candidates = _candidates(wish)
+    best = [c for c in candidates if c.recognise(wish.url, None) is Recognition.CERTAIN]
+    if len(best) == 1:
+        binding = Binding(provider=best[0].name, **wish.options)
+        engine = await _engine(best[0], binding, sender, wish.api_key)
+        document = wish.document
+        if document is None and not engine.binding.endpoints:
+            document = await _discovered(engine, {})
+        return engine, _described(engine, document)
+    found = await _documents(wish, best or candidates, sender)
+    ranked = [(c.provider.recognise(wish.url, document), c, document) for c, document in found if document]
+    top = max((rank for rank, _, _ in ranked), default=Recognition.NO)
+    winners = [(engine, document) for rank, engine, document in ranked if rank is top]
+    where = "this description" if wish.url is None else without_query(wish.url)
+    if top is Recognition.NO:
+        names = ", ".join(plugins.names("provider")) or "none"
+        raise UsageError(
+            f"No installed provider knows the service at {where} (installed: {names}). "
+            "Name it with provider=, or install the plugin of its host."
+        )
+    if len(winners) > 1:
+        names = " and ".join(repr(engine.provider.name) for engine, _ in winners)
+        raise UsageError(f"The providers {names} all know the service at {where}; choose one with provider=.")
+    engine, document = winners[0]
+    return engine, _described(engine, document)
+
+
+def _candidates(wish: Wish) -> list[Provider]:
+    """The installed providers that can take the user's options; broken ones are logged by name."""
+    fitting = []
+    for name in plugins.names("provider"):
+        try:
+            candidate = provider(name)
+            check_options(candidate, {k: v for k, v in wish.options.items() if k not in config.OWN})
+        except ConfigError:
+            continue
+        except FarcallError as error:
+            plugins.log.warning("The provider %r is left out: %s", name, error)
+            continue
+        fitting.append(candidate)
+    if not fitting and not plugins.names("provider"):
+        raise UsageError(
+            "No provider is installed; install the plugin of the service's host, for example farcall-openapi."
+        )
+    return fitting
+
+
+async def _documents(
+    wish: Wish, candidates: Iterable[Provider], sender: Sender
+) -> list[tuple[Engine, Document | None]]:
+    answers: dict[str, Response] = {}
+    found: list[tuple[Engine, Document | None]] = []
+    silence: Unreachable | None = None
+    for candidate in candidates:
+        engine = await _engine(
+            candidate, Binding(provider=candidate.name, **wish.options), sender, wish.api_key
+        )
+        try:
+            document = wish.document or await _discovered(engine, answers)
+        except Unreachable as error:
+            silence = error
+            continue
+        found.append((engine, document))
+    if silence is not None and not any(document for _, document in found):
+        raise silence
+    return found
+
+
+# --- the description ---------------------------------------------------------------------------------------------
+
+
+async def _own_document(engine: Engine) -> Document | None:
+    """The description the binding names: an address, a path, or the document itself."""
+    spec = engine.binding.spec
+    if spec is None:
+        return None
+    if isinstance(spec, Mapping):
+        return Document(content=spec)
+    if str(spec).startswith(("http://", "https://")):
+        response = await engine.exchange(Request(method="GET", url=str(spec), repeatable=True), Step.DISCOVER)
+        if not response.ok:
+            raise ConfigError(f"The description at {without_query(str(spec))} answered {response.status}.")
+        return Document(content=response.json(), url=str(spec))
+    try:
+        return Document(content=json.loads(Path(spec).read_bytes()))
+    except OSError as error:
+        raise ConfigError(f"The description {str(spec)!r} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise ConfigError(f"The description {str(spec)!r} is no JSON: {error}.") from error
+
+
+async def _discovered(engine: Engine, answers: dict[str, Response]) -> Document | None:
+    """Run a provider's discovery; equal GETs of several providers are sent once."""
+    flow = engine.provider.discover(engine.binding)
+    return None if flow is None else await engine.run(_sharing(flow, answers), Step.DISCOVER)
+
+
+def _sharing(flow: Flow[Document | None], answers: dict[str, Response]) -> Flow[Document | None]:
+    try:
+        request = next(flow)
+        while True:
+            plain = request.method == "GET" and not request.headers.keys() - {"accept"}
+            answer = answers.get(request.url) if plain else None
+            if answer is None:
+                answer = yield request
+                if plain:
+                    answers[request.url] = answer
+            request = flow.send(answer)
+    except StopIteration as end:
+        found: Document | None = end.value
+        return found
+
+
+def _described(engine: Engine, document: Document | None) -> ServiceSpec:
+    binding = engine.binding
+    spec = ServiceSpec() if document is None else engine.provider.describe(binding, document)
+    if binding.endpoints:
+        spec = spec.model_copy(update={"endpoints": binding.endpoints})
+    spec = spec.model_copy(update={"endpoints": unique_names(spec.endpoints)})
+    engine.describe(spec)
+    return spec

@@ -1,0 +1,141 @@
+"""Decides when each job is looked at next, so that many jobs cost few requests and an end is seen soon."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from farcall.jobs import Snapshot
+from farcall.tracking import same
+
+if TYPE_CHECKING:
+    from farcall.engine import Engine
+    from farcall.tracking import Tracked
+
+HELD_OPEN: Final = 32
+"""Looks a service holds open for us at once."""
+LOOKS_AT_ONCE: Final = 64
+GATHERING_S: Final = 0.01
+"""How long jobs are gathered before one request asks for all of them."""
+SHARE: Final = 0.15
+"""The pause between two looks, as a share of the job's age."""
+
+
+class Follower:
+    """Follows a service's jobs until each ends.
+
+    Up to 32 jobs of a host that can hold a look open have one each. Beyond that, one look asks for many jobs where
+    the host can do that; else they are asked for in turn, the pauses growing with a job's age, within the host's
+    budget of requests.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiting: list[tuple[float, int, Tracked]] = []
+        self._count = 0
+        self._looks: dict[asyncio.Task[None], Sequence[Tracked]] = {}
+        self._held: set[asyncio.Task[None]] = set()
+        self._dispatcher: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._next_s = 0.0
+
+    def add(self, tracked: Tracked) -> None:
+        """Follow a job from now on; one that is followed already, or has ended, is left as it is."""
+        if tracked.following or tracked.ended:
+            return
+        tracked.following = True
+        if self._engine.facts.long_poll_s is not None:
+            tracked.due = 0.0
+        self._enqueue(tracked)
+
+    def _enqueue(self, tracked: Tracked) -> None:
+        self._count += 1
+        heapq.heappush(self._waiting, (tracked.due, self._count, tracked))
+        self._news.set()
+        if self._dispatcher is None or self._dispatcher.done():
+            self._dispatcher = self._engine.spawn(self._dispatch(), "follow")
+
+    async def _dispatch(self) -> None:
+        """Start looks as they fall due, while any job waits for one."""
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            self._news.clear()
+            now = loop.time()
+            first = max(self._waiting[0][0], self._next_s)
+            if first > now:
+                await self._pause(first - now)
+                continue
+            if len(self._looks) >= LOOKS_AT_ONCE:
+                await self._pause(None)
+                continue
+            await self._start_one(now)
+
+    async def _pause(self, seconds: float | None) -> None:
+        """Wait for the time to pass, or for a new job or a finished look."""
+        loop = asyncio.get_running_loop()
+        timer = None if seconds is None else loop.call_later(seconds, self._news.set)
+        try:
+            await self._news.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    async def _start_one(self, now: float) -> None:
+        facts = self._engine.facts
+        many = facts.poll_batch > 1 and len(self._waiting) + len(self._held) > HELD_OPEN
+        if many:
+            await asyncio.sleep(GATHERING_S)  # so that a burst of jobs shares a request
+            self._make_room()
+        wait_s = facts.long_poll_s if len(self._held) < HELD_OPEN else None
+        size = min(facts.poll_batch if many else 1, len(self._waiting))
+        due = [heapq.heappop(self._waiting)[2] for _ in range(size)]
+        group = [tracked for tracked in due if not tracked.ended]
+        if not group:
+            return
+        self._next_s = max(now, self._next_s) + 1 / facts.poll_per_s
+        task = self._engine.spawn(self._look(group, wait_s), "look")
+        self._looks[task] = group
+        if wait_s is not None:
+            self._held.add(task)
+        task.add_done_callback(self._over)
+
+    def _make_room(self) -> None:
+        """Give up a look held open, so that its jobs join the next one; only where a look may be repeated."""
+        if len(self._held) < HELD_OPEN or not self._engine.facts.poll_repeatable:
+            return
+        for task in list(self._held)[: HELD_OPEN // 2]:
+            task.cancel()
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        group = self._looks.pop(task)
+        self._held.discard(task)
+        if not self._engine.closed:
+            for tracked in group:
+                if not tracked.ended:
+                    self._enqueue(tracked)
+        self._news.set()
+
+    async def _look(self, group: Sequence[Tracked], wait_s: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        before: list[Snapshot] = [tracked.snapshot for tracked in group]
+        for tracked in group:
+            tracked.due = 0.0
+        await self._engine.look(group, wait_s)
+        now = loop.time()
+        held = wait_s is not None and now - began >= wait_s / 2
+        for tracked, snapshot in zip(group, before, strict=True):
+            if tracked.ended:
+                self._engine.tell("ended", tracked)
+                continue
+            moved = wait_s is not None and not same(tracked.snapshot, snapshot)
+            if tracked.due == 0.0 and not held and not moved:
+                tracked.due = now + self._step(now - tracked.accepted_at)
+
+    def _step(self, age_s: float) -> float:
+        """Seconds until the next look at a job of this age."""
+        facts = self._engine.facts
+        pause = min(facts.poll_max_s, max(facts.poll_min_s, age_s * SHARE))
+        return pause * (0.9 + 0.2 * self._engine.clock.chance())

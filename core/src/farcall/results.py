@@ -1,0 +1,86 @@
+"""Turns what a host returned into Python values; files stay lazy until they are opened."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from farcall.errors import FileError
+from farcall.wire import BytesBody, FileValue, Reading, Response, base_name
+
+SMALL_BYTES: Final = 1024 * 1024
+"""A reply that is a file up to this size is read at once, so that its connection is free again."""
+
+
+def to_python(value: Any, make_file: Callable[[FileValue], Any]) -> Any:
+    """The value with a file object wherever a file stands.
+
+    Args:
+        value: JSON values, with a `FileValue` or a `Response` where a file stands.
+        make_file: `File` or `AsyncFile`, bound to the service.
+    """
+    kind = type(value)
+    if kind is dict:
+        return {key: to_python(item, make_file) for key, item in value.items()}
+    if kind is list:
+        return [to_python(item, make_file) for item in value]
+    if isinstance(value, FileValue):
+        return make_file(value)
+    return value
+
+
+async def settled(response: Response) -> FileValue:
+    """A reply that is itself the result, as a file: read if it is small, else left to come in when it is wanted."""
+    name = _name(response)
+    media = response.media_type or "application/octet-stream"
+    size = _size(response)
+    body = response.body
+    if body is None:
+        content = response.content
+        return FileValue(name=name, media_type=media, body=BytesBody(content), size=len(content))
+    if size is not None and size <= SMALL_BYTES:
+        content = await body.read(SMALL_BYTES)
+        return FileValue(name=name, media_type=media, body=BytesBody(content), size=len(content))
+    return FileValue(name=name, media_type=media, body=_ReplyBody(body, size), size=size)
+
+
+class _ReplyBody:
+    """A reply's bytes, still to come over the connection it was asked on; there once."""
+
+    repeatable = False
+
+    def __init__(self, reading: Reading, length: int | None) -> None:
+        self.length = length
+        self._reading: Reading | None = reading
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        reading, self._reading = self._reading, None
+        if reading is None:
+            raise FileError("This file came with the reply and has been read already; keep what was read.")
+        try:
+            async for chunk in reading.chunks():
+                yield chunk
+        finally:
+            reading.drop()
+
+
+def _size(response: Response) -> int | None:
+    length = response.headers.get("content-length", "")
+    encoded = response.headers.get("content-encoding", "identity") != "identity"
+    return int(length) if length.isdigit() and not encoded else None
+
+
+_QUOTED: Final = re.compile(r'filename="((?:[^"\\]|\\.)*)"|filename=([^;\s]+)', re.IGNORECASE)
+_EXTENDED: Final = re.compile(r"filename\*=utf-8''([^;\s]+)", re.IGNORECASE)
+
+
+def _name(response: Response) -> str:
+    """The name the service gave (RFC 6266), else the address's last part."""
+    said = response.headers.get("content-disposition", "")
+    if found := _EXTENDED.search(said):
+        return base_name(unquote(found[1]))
+    if found := _QUOTED.search(said):
+        return base_name(found[1] or found[2])
+    return base_name(urlsplit(response.url).path)

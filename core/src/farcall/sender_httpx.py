@@ -1,0 +1,128 @@
+"""Carries requests with httpx: for HTTP/2, SOCKS proxies, or a transport of the user's own.
+
+With HTTP/2, httpx does not notice a refusal that comes while a large body is still being sent, and waits until the
+silence limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import httpx
+
+from farcall.errors import FarcallError, ProtocolError, Unreachable
+from farcall.wire import Body, Request, Response, origin
+
+CONNECT_S: Final = 10.0
+SILENCE_S: Final = 60.0
+
+
+class HttpxSender:
+    """A dumb pipe over an httpx transport.
+
+    >>> farcall.connect("https://api.example.com", sender=HttpxSender(httpx.AsyncHTTPTransport(http2=True)))
+
+    Args:
+        transport: Any `httpx.AsyncBaseTransport`; None: httpx's own, HTTP/1.1, without connection limits.
+    """
+
+    def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        limits = httpx.Limits(max_connections=None, keepalive_expiry=3.0)
+        self._transport = transport or httpx.AsyncHTTPTransport(limits=limits)
+
+    async def send(self, request: Request) -> Response:
+        """The reply once its headers are there.
+
+        Raises:
+            Unreachable: No reply; `unsent` is true when surely nothing was written.
+        """
+        try:
+            answer = await self._transport.handle_async_request(_lowered(request))
+        except httpx.TransportError as error:
+            raise _lower(error, request) from error
+        answer.request = httpx.Request(request.method, request.url)
+        reading = _Reading(answer, request)
+        return Response(status=answer.status_code, headers=answer.headers, body=reading, url=request.url)
+
+    async def close(self) -> None:
+        """Give up every connection."""
+        await self._transport.aclose()
+
+
+class _Reading:
+    """A reply's body while it comes in."""
+
+    def __init__(self, answer: httpx.Response, request: Request) -> None:
+        self._answer = answer
+        self._request = request
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._answer.aiter_bytes():
+                yield chunk
+        except httpx.HTTPError as error:
+            raise Unreachable(
+                f"The reply of {origin(self._request.url)} was cut short: {error}.", request=self._request
+            ) from error
+        finally:
+            await self._answer.aclose()
+
+    async def read(self, limit: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in self.chunks():
+            size += len(chunk)
+            if size > limit:
+                await self._answer.aclose()
+                raise ProtocolError(
+                    f"The reply is larger than the {limit:,} bytes that are read into memory.",
+                    request=self._request,
+                )
+            parts.append(chunk)
+        return b"".join(parts)
+
+    def drop(self) -> None:
+        import asyncio
+
+        closing = asyncio.get_running_loop().create_task(self._answer.aclose())
+        _closing.add(closing)
+        closing.add_done_callback(_closing.discard)
+
+
+_closing: set[Any] = set()
+
+
+class _Stream(httpx.AsyncByteStream):
+    def __init__(self, body: Body) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._body.chunks():
+            yield chunk
+
+
+def _lowered(request: Request) -> httpx.Request:
+    headers = {"user-agent": "farcall/0.1.0", "accept-encoding": "gzip, deflate", **request.headers}
+    if request.fresh:
+        headers["connection"] = "close"
+    content: Any = request.body
+    if not isinstance(content, bytes):
+        content = _Stream(content)
+        if request.body.length is not None:  # type: ignore[union-attr]  # it is no bytes
+            headers["content-length"] = str(request.body.length)  # type: ignore[union-attr]
+    silence = request.silence_s or SILENCE_S
+    timeout = {"connect": CONNECT_S, "read": silence, "write": silence, "pool": None}
+    return httpx.Request(
+        request.method, request.url, headers=headers, content=content, extensions={"timeout": timeout}
+    )
+
+
+def _lower(error: httpx.TransportError, request: Request) -> FarcallError:
+    where = origin(request.url)
+    unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol)
+    return Unreachable(
+        f"{where} gave no reply: {error or type(error).__name__}. Is the service running there?",
+        request=request,
+        unsent=unsent,
+    )

@@ -1,0 +1,62 @@
+"""Gets the files of a call onto the way: inline, written out as text, or through a storage as a link."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from farcall.errors import InputError, UsageError
+from farcall.files import File
+from farcall.jobs import Step
+from farcall.wire import FilePolicy, FileValue
+
+if TYPE_CHECKING:
+    from farcall.engine import Engine
+    from farcall.tracking import Tracked
+
+
+async def travelling(engine: Engine, tracked: Tracked, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments with each file as the host takes it; the arguments themselves if there is no file.
+
+    Raises:
+        InputError: A file is too large for the host, or cannot be read.
+    """
+    held = {name: value for name, value in values.items() if isinstance(value, File | list)}
+    changed: dict[str, Any] = {}
+    for name, value in held.items():
+        if isinstance(value, File):
+            changed[name] = await _one(engine, tracked, name, value)
+        elif any(isinstance(item, File) for item in value):
+            changed[name] = [
+                await _one(engine, tracked, name, item) if isinstance(item, File) else item for item in value
+            ]
+    return {**values, **changed} if changed else values
+
+
+async def _one(engine: Engine, tracked: Tracked, name: str, file: File) -> FileValue | str:
+    value = file.value
+    if value.url is not None and value.body is None:
+        return value.url
+    policy = engine.provider.file_transport(engine.binding, tracked.endpoint, name, value.info)
+    if not isinstance(policy, FilePolicy):
+        sent = await engine.run(policy, Step.FILE)
+        engine.tell("uploaded", tracked, file=value.name)
+        return sent.url if sent.url is not None and sent.body is None else sent
+    limit = policy.max_inline_bytes
+    if limit is not None and value.size is not None and value.size > limit:
+        raise InputError(
+            f"{tracked.endpoint.name}: {name!r} has {value.size:,} bytes and this host takes at most {limit:,} "
+            "inline; put the file where the host can fetch it and give its address."
+        )
+    if policy.inline == "part":
+        return value
+    if policy.inline == "data_uri":
+        return await data_uri(value)
+    raise UsageError(f"{policy.inline!r} is no way to send a file; it is 'part' or 'data_uri'.")
+
+
+async def data_uri(value: FileValue) -> str:
+    """The file written out as a `data:` address (RFC 2397); held in memory."""
+    content = b"" if value.body is None else b"".join([chunk async for chunk in value.body.chunks()])
+    return f"data:{value.media_type};base64,{base64.b64encode(content).decode()}"
