@@ -296,8 +296,6 @@ class Engine:
             request = replace(request, repeatable=True)
         elif options.idempotency_key is not None:
             raise UsageError(f"The host of {endpoint.name!r} does not know idempotency keys.")
-        if wait_s:
-            request = replace(request, silence_s=wait_s + 60.0)
         deadline = None if options.timeout_s is None else tracked.started_at + options.timeout_s
         await self._until_accepted(tracked, request, deadline)
         log.info("submitted %s to %s: job %s", endpoint.name, self.origin, tracked.snapshot.job_id)
@@ -310,12 +308,11 @@ class Engine:
             attempt += 1
             response = await self.exchange(request, Step.SUBMIT)
             updates = self.provider.read(self.binding, response, Step.SUBMIT, ())
-            refusal = next((u for u in updates if isinstance(u, Rejected)), None)
-            if refusal is None and not updates:
-                refusal = replies.rejected(response, self.clock.now())
-            if refusal is None:
+            first = updates[0] if updates else replies.rejected(response, self.clock.now())
+            if not isinstance(first, Rejected):
                 self._accept(tracked, request, response, updates)
                 return
+            refusal = first
             asked = refusal.retry_after_s
             pause = self.pause(min(attempt, 6)) if asked is None else asked * (1 + 0.25 * self.clock.chance())
             if loop.time() + pause > patience:
@@ -339,8 +336,8 @@ class Engine:
     def _accept(
         self, tracked: Tracked, request: Request, response: Response, updates: Sequence[Update]
     ) -> None:
-        snapshot = next((u for u in updates if isinstance(u, Snapshot)), None)
-        if snapshot is None:
+        snapshot = updates[0] if updates else None
+        if not isinstance(snapshot, Snapshot):
             response.drop()
             raise self._refusal(request, response, Step.SUBMIT) or replies.unexpected(request, response)
         if snapshot.job_id is not None:
@@ -359,7 +356,7 @@ class Engine:
         tracked.see(snapshot)
         if self.provider.watched:
             self.tell("submitted", tracked)
-        self._take(tracked, [u for u in updates if u is not snapshot])
+        self._take(tracked, updates[1:])
 
     def _refusal(self, request: Request, response: Response, step: Step) -> FarcallError | None:
         """The error a reply's status means; a refused call without a key says how to set one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import urllib.request
@@ -43,24 +44,28 @@ class AiohttpSender:
             Unreachable: No reply; `unsent` is true when surely nothing was written.
         """
         body = request.body
-        headers = dict(request.headers)
+        headers = request.headers
+        silence_s = request.silence_s or SILENCE_S
+        session = self._session(fresh=request.fresh)
         if isinstance(body, bytes):
             data: Any = body or None
+            timeout = _timeout(None)
         else:
             data = body.chunks()
+            timeout = _timeout(silence_s)  # starts once the body is sent, however long that takes
             if body.length is not None:
-                headers["content-length"] = str(body.length)
-        session = self._session(fresh=request.fresh)
+                headers = {**headers, "content-length": str(body.length)}
         try:
-            answer = await session.request(
-                request.method,
-                _url(request.url),
-                data=data,
-                headers=headers,
-                allow_redirects=False,
-                timeout=_timeout(request.silence_s or SILENCE_S),
-                proxy=self._proxy(request.url) if self._proxies else None,
-            )
+            async with asyncio.timeout(silence_s if isinstance(body, bytes) else None):
+                answer = await session.request(
+                    request.method,
+                    _url(request.url),
+                    data=data,
+                    headers=headers,
+                    allow_redirects=False,
+                    timeout=timeout,
+                    proxy=self._proxy(request.url) if self._proxies else None,
+                )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _lower(error, request) from error
         return Response(
@@ -111,29 +116,34 @@ class _Reading:
         self._connector = connector
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._answer.content.iter_any():
-                yield chunk
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _cut(error, self._request) from error
+        while chunk := await self._next():
+            yield chunk
 
     async def read(self, limit: int) -> bytes:
-        content = self._answer.content
         parts: list[bytes] = []
         size = 0
+        while chunk := await self._next():
+            size += len(chunk)
+            if size > limit:
+                self.drop()
+                raise ProtocolError(
+                    f"The reply is larger than the {limit:,} bytes that are read into memory.",
+                    request=self._request,
+                )
+            parts.append(chunk)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _next(self) -> bytes:
+        """The bytes that are there, else the next ones; empty at the end."""
+        content = self._answer.content
         try:
-            while chunk := await content.readany():
-                size += len(chunk)
-                if size > limit:
-                    self.drop()
-                    raise ProtocolError(
-                        f"The reply is larger than the {limit:,} bytes that are read into memory.",
-                        request=self._request,
-                    )
-                parts.append(chunk)
+            chunk = content.read_nowait()
+            if not chunk and not content.at_eof():
+                async with asyncio.timeout(self._request.silence_s or SILENCE_S):
+                    chunk = await content.readany()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _cut(error, self._request) from error
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return chunk
 
     def drop(self) -> None:
         self._answer.close()
@@ -174,7 +184,7 @@ def _url(url: str) -> URL:
 
 
 @lru_cache(maxsize=64)
-def _timeout(silence_s: float) -> aiohttp.ClientTimeout:
+def _timeout(silence_s: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=silence_s)
 
 

@@ -21,7 +21,7 @@ from farcall.jobs import JobRef, Snapshot, State
 from farcall.results import settled, to_python
 from farcall.spec import EndpointSpec, Problem, normalised
 from farcall.tracking import CallOptions, Tracked, check_finished
-from farcall.wire import Response
+from farcall.wire import FileValue, Response
 
 OWN_OPTIONS: Final = ("timeout_s", "idempotency_key", "headers", "follow")
 
@@ -33,8 +33,7 @@ class AsyncJob:
         self._engine = engine
         self._tracked = tracked
         self._options = options
-        self._result: Any = _PENDING
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[FileValue] | None = None
         tracked.job = self
 
     @property
@@ -81,13 +80,15 @@ class AsyncJob:
             JobFailed, JobCancelled, JobTimedOut, JobLost: It did not end well.
             WaitTimeout: It has not ended yet; it goes on.
         """
-        await self._wait(timeout_s)
+        if not self._tracked.ended:
+            await self._wait(timeout_s)
         check_finished(self._tracked)
-        if self._result is _PENDING:
-            async with self._reading:
-                if self._result is _PENDING:
-                    self._result = await self._value()
-        return self._result
+        value = self._tracked.snapshot.result
+        if isinstance(value, Response):  # the reply is itself the result, and comes in once
+            if self._reading is None:
+                self._reading = self._engine.spawn(settled(value), "reply")
+            return AsyncFile(await asyncio.shield(self._reading), self._engine.fetch)
+        return to_python(value, self._file)
 
     async def exception(self, timeout_s: float | None = None) -> BaseException | None:
         """Why there is no result; None if there is one.
@@ -181,17 +182,8 @@ class AsyncJob:
         sentence = f"{self.endpoint} has not ended within {shown} s; the job goes on, and error.job is it."
         await tracked.until(lambda: False, patience, sentence)
 
-    async def _value(self) -> Any:
-        value = self._tracked.snapshot.result
-        if isinstance(value, Response):
-            value = await settled(value)
-        return to_python(value, self._file)
-
     def _file(self, value: Any) -> AsyncFile:
         return AsyncFile(value, self._engine.fetch)
-
-
-_PENDING: Final = object()
 
 
 class AsyncEndpoint:

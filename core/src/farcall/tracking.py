@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -48,7 +49,7 @@ class Tracked:
 
     __slots__ = (
         "_listeners", "_waiters", "accepted_at", "chunk_id", "chunks", "due", "endpoint", "failing_since",
-        "failures", "following", "job", "logs", "problem", "ref", "snapshot", "started_at", "streamed", "streaming",
+        "_job", "failures", "following", "logs", "problem", "ref", "snapshot", "started_at", "streamed", "streaming",
     )  # fmt: skip
 
     def __init__(self, endpoint: EndpointSpec, now: float) -> None:
@@ -61,7 +62,9 @@ class Tracked:
         self.chunk_id: str | None = None
         self.streamed = False
         self.streaming = False
-        self.job: Any = None
+        self._job: weakref.ref[Any] | None = (
+            None  # weak: a cycle would leave every job to the garbage collector
+        )
         self.started_at = now
         self.accepted_at = now
         self.due = now
@@ -70,6 +73,15 @@ class Tracked:
         self.following = False
         self._waiters: list[asyncio.Future[None]] = []
         self._listeners: list[Callable[[Snapshot], None]] = []
+
+    @property
+    def job(self) -> Any:
+        """The job as its user holds it; None if nobody does."""
+        return None if self._job is None else self._job()
+
+    @job.setter
+    def job(self, job: Any) -> None:
+        self._job = weakref.ref(job)
 
     @property
     def ended(self) -> bool:
@@ -173,6 +185,8 @@ class Tracked:
         """Why there is no result, as a fresh error; None if there is one, or the job goes on."""
         if self.problem is not None:
             return self.problem
+        if self.snapshot.state is State.SUCCEEDED:
+            return None
         kind = _ERRORS.get(self.snapshot.state)
         if kind is None:
             return None
