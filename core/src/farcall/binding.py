@@ -52,9 +52,7 @@ class Binding:
         busy_patience_s: float = 60.0,
         **options: Any,
     ) -> None:
-        specs = tuple(
-            e if isinstance(e, EndpointSpec) else EndpointSpec.model_validate(dict(e)) for e in endpoints
-        )
+        specs = tuple(e if isinstance(e, EndpointSpec) else EndpointSpec.model_validate(dict(e)) for e in endpoints)
         values = {
             "provider": provider,
             "endpoints": specs,

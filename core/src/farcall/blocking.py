@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from farcall import background
 from farcall.binding import Binding
-from farcall.errors import UsageError
+from farcall.errors import FarcallError, ServiceError, UsageError, WaitTimeout
 from farcall.files import AsyncFile, File
 from farcall.jobs import Snapshot, State
 from farcall.service import (
@@ -40,7 +40,6 @@ class Job:
     def __init__(self, job: AsyncJob, generation: int) -> None:
         self._async = job
         self._generation = generation
-        job._tracked.job = self  # noqa: SLF001 - errors name the job in the caller's colour
 
     @property
     def id(self) -> str | None:
@@ -86,7 +85,7 @@ class Job:
             JobFailed, JobCancelled, JobTimedOut, JobLost: It did not end well.
             WaitTimeout: It has not ended yet; it goes on.
         """
-        return blocking_value(_run(self._generation, self._async.result(timeout_s)))
+        return blocking_value(self._run(self._async.result(timeout_s)))
 
     def exception(self, timeout_s: float | None = None) -> BaseException | None:
         """Why there is no result; None if there is one.
@@ -97,7 +96,8 @@ class Job:
         Raises:
             WaitTimeout: It has not ended yet; it goes on.
         """
-        return _run(self._generation, self._async.exception(timeout_s))
+        error = self._run(self._async.exception(timeout_s))
+        return _named(error, self)
 
     def cancel(self, timeout_s: float | None = None) -> Snapshot:
         """Ask the host to cancel it; returns the latest look once the host has answered.
@@ -109,7 +109,7 @@ class Job:
             CancelUnsupported: The host cannot; the job goes on.
             CancelFailed: It was asked and did not.
         """
-        return _run(self._generation, self._async.cancel(timeout_s))
+        return self._run(self._async.cancel(timeout_s))
 
     def ref(self) -> str:
         """The job written down as JSON without secrets, for `attach`; waits until the host has accepted it.
@@ -117,7 +117,7 @@ class Job:
         Raises:
             UsageError: The host gives this job no id.
         """
-        return _run(self._generation, self._async.ref())
+        return self._run(self._async.ref())
 
     def events(self) -> Iterator[Snapshot]:
         """The latest look first, then every change; ends with the last one, also for a failed job.
@@ -132,7 +132,20 @@ class Job:
 
         On a host without streams there are no pieces, and it ends with the job.
         """
-        return map(blocking_value, _each(self._generation, self._async.stream()))
+        pieces = _each(self._generation, self._async.stream())
+        try:
+            yield from map(blocking_value, pieces)
+        except FarcallError as error:
+            _named(error, self)
+            raise
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run on the engine's thread; an error names this job."""
+        try:
+            return _run(self._generation, coroutine)
+        except FarcallError as error:
+            _named(error, self)
+            raise
 
     def __repr__(self) -> str:
         return repr(self._async).replace("AsyncJob", "Job", 1)
@@ -167,9 +180,8 @@ class Endpoint:
         """
         endpoint = self._async
         values = endpoint._checker.check(args, kwargs)  # noqa: SLF001 - here, so that the caller's traceback is short
-        job = endpoint._job()  # noqa: SLF001
-        Job(job, self._generation)
-        return blocking_value(_run(self._generation, endpoint._finish(job, values)))  # noqa: SLF001
+        job = Job(endpoint._job(), self._generation)  # noqa: SLF001
+        return blocking_value(job._run(endpoint._finish(job._async, values)))  # noqa: SLF001
 
     def submit(self, *args: Any, **kwargs: Any) -> Job:
         """Call it and return the job at once; upload and submission go on in the background.
@@ -180,9 +192,7 @@ class Endpoint:
         endpoint = self._async
         values = endpoint._checker.check(args, kwargs)  # noqa: SLF001
         if self._generation != background.generation:
-            raise UsageError(
-                "This service was connected before the process forked; connect again in the child."
-            )
+            raise UsageError("This service was connected before the process forked; connect again in the child.")
         job = Job(endpoint._job(), self._generation)  # noqa: SLF001
         background.loop().call_soon_threadsafe(endpoint._start, job._async, values)  # noqa: SLF001
         return job
@@ -285,8 +295,13 @@ def gather(jobs: Iterable[Job], return_exceptions: bool = False) -> list[Any]:  
     listed = list(jobs)
     if not listed:
         return []
-    waiting = gather_async((job._async for job in listed), return_exceptions)  # noqa: SLF001
-    return [blocking_value(value) for value in _run(listed[0]._generation, waiting)]  # noqa: SLF001
+    by_job = {job._async: job for job in listed}  # noqa: SLF001
+    try:
+        values = _run(listed[0]._generation, gather_async([job._async for job in listed], return_exceptions))  # noqa: SLF001
+    except FarcallError as error:
+        _named(error, by_job)
+        raise
+    return [blocking_value(_named(value, by_job)) for value in values]
 
 
 def as_completed(jobs: Iterable[Job], timeout_s: float | None = None) -> Iterator[Job]:
@@ -304,6 +319,13 @@ def as_completed(jobs: Iterable[Job], timeout_s: float | None = None) -> Iterato
         generation = next(iter(by_job.values()))._generation  # noqa: SLF001
         for job in _each(generation, as_completed_async(by_job, timeout_s)):
             yield by_job[job]
+
+
+def _named(error: Any, job: Job | Mapping[AsyncJob, Job]) -> Any:
+    """An error's `job` in the caller's colour; anything else as it is."""
+    if isinstance(error, ServiceError | WaitTimeout) and isinstance(error.job, AsyncJob):
+        error.job = job if isinstance(job, Job) else job.get(error.job)
+    return error
 
 
 def blocking_value(value: Any) -> Any:

@@ -97,9 +97,7 @@ def _farcall() -> None:
 
 @app.command("call")
 def call(  # noqa: PLR0913 - each is an option on the command line
-    source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="A configured name, a URL, or PROVIDER:ADDRESS.")
-    ],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A configured name, a URL, or PROVIDER:ADDRESS.")],
     endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name, or its path.")],
     arguments: Annotated[
         list[str] | None,

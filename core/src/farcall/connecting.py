@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from farcall import config, plugins
+from farcall import config, plugins, threads
 from farcall.binding import Binding
 from farcall.engine import Engine
 from farcall.errors import ConfigError, FarcallError, Unreachable, UsageError
@@ -25,6 +25,7 @@ from farcall.wire import Document, Request, Response, Sender, without_query
 
 IN_PROCESS: Final = "http://localhost"
 """The address of an app in this process."""
+ASGI_ARGUMENTS: Final = 3  # scope, receive, send
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,15 +157,12 @@ def _url(source: str, services: list[str], named: str | None) -> str:
     names = [*services, *(f"{name}:" for name in plugins.names("provider"))]
     close = get_close_matches(source, names, 3, 0.5)
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-    raise UsageError(
-        f"{source!r} is no configured service, no installed provider's address and no URL.{hint}"
-    )
+    raise UsageError(f"{source!r} is no configured service, no installed provider's address and no URL.{hint}")
 
 
 def _app_sender(app: Any) -> Sender:
-    parameters = inspect.signature(app).parameters if not hasattr(app, "__call__") else None
-    if parameters is not None and len(parameters) != 3:
-        raise UsageError(f"{app!r} cannot be connected to; give {_SOURCES}.")
+    if len(inspect.signature(app).parameters) != ASGI_ARGUMENTS:
+        raise UsageError(f"{app!r} is no ASGI app; give {_SOURCES}.")
     from farcall.sender_asgi import AsgiSender
 
     return AsgiSender(app)
@@ -183,7 +181,7 @@ async def _engine(chosen: Provider, binding: Binding, sender: Sender, api_key: s
     checked = binding.described(options=check_options(chosen, binding.options))
     carrier = chosen.transport(checked) or sender
     engine = Engine(chosen, checked, carrier)
-    engine.credential = find_key(chosen.name, engine.facts.url, engine.facts, argument=api_key)
+    engine.courier.credential = find_key(chosen.name, engine.facts.url, engine.facts, argument=api_key)
     return engine
 
 
@@ -199,15 +197,11 @@ def check_options(chosen: Provider, options: Mapping[str, Any]) -> BaseModel:
         if name not in known:
             close = get_close_matches(name, known, 1, 0.5)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise ConfigError(
-                f"The provider {chosen.name!r} has no option {name!r}.{hint} It has: {', '.join(known)}."
-            )
+            raise ConfigError(f"The provider {chosen.name!r} has no option {name!r}.{hint} It has: {', '.join(known)}.")
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:
-        said = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'options'}: {fault['msg']}" for fault in error.errors()
-        )
+        said = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'options'}: {fault['msg']}" for fault in error.errors())
         raise ConfigError(f"The options of the provider {chosen.name!r} are wrong: {said}.") from error
 
 
@@ -267,9 +261,7 @@ async def _documents(
     found: list[tuple[Engine, Document | None]] = []
     silence: Unreachable | None = None
     for candidate in candidates:
-        engine = await _engine(
-            candidate, Binding(provider=candidate.name, **wish.options), sender, wish.api_key
-        )
+        engine = await _engine(candidate, Binding(provider=candidate.name, **wish.options), sender, wish.api_key)
         try:
             document = wish.document or await _discovered(engine, answers)
         except Unreachable as error:
@@ -292,12 +284,12 @@ async def _own_document(engine: Engine) -> Document | None:
     if isinstance(spec, Mapping):
         return Document(content=spec)
     if str(spec).startswith(("http://", "https://")):
-        response = await engine.exchange(Request(method="GET", url=str(spec), repeatable=True), Step.DISCOVER)
+        response = await engine.courier.exchange(Request(method="GET", url=str(spec), repeatable=True), Step.DISCOVER)
         if not response.ok:
             raise ConfigError(f"The description at {without_query(str(spec))} answered {response.status}.")
         return Document(content=response.json(), url=str(spec))
     try:
-        return Document(content=json.loads(Path(spec).read_bytes()))
+        return Document(content=json.loads(await threads.run(Path(spec).read_bytes)))
     except OSError as error:
         raise ConfigError(f"The description {str(spec)!r} cannot be read: {error.strerror}.") from error
     except ValueError as error:
@@ -307,7 +299,7 @@ async def _own_document(engine: Engine) -> Document | None:
 async def _discovered(engine: Engine, answers: dict[str, Response]) -> Document | None:
     """Run a provider's discovery; equal GETs of several providers are sent once."""
     flow = engine.provider.discover(engine.binding)
-    return None if flow is None else await engine.run(_sharing(flow, answers), Step.DISCOVER)
+    return None if flow is None else await engine.courier.run(_sharing(flow, answers), Step.DISCOVER)
 
 
 def _sharing(flow: Flow[Document | None], answers: dict[str, Response]) -> Flow[Document | None]:

@@ -1,27 +1,23 @@
-"""Does what the other steps decide: sends, retries, submits, cancels and looks. The only place with a clock."""
+"""Does what the other steps decide: submits, looks, streams and cancels. The only place with a clock."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-import random
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, Final, TypeVar, cast
-from urllib.parse import urljoin
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
-from farcall import auth, replies
+from farcall import replies
 from farcall.binding import Binding
+from farcall.courier import Clock, Courier
 from farcall.errors import (
     Busy,
     CancelFailed,
     CancelUnsupported,
     FarcallError,
     JobLost,
-    KeyMissing,
     PluginError,
     ProtocolError,
     ServiceError,
@@ -29,11 +25,9 @@ from farcall.errors import (
     UsageError,
     WaitTimeout,
 )
-from farcall.files import REDIRECTS
 from farcall.following import Follower
-from farcall.hookspecs import Call, Credential, Flow, Grant
+from farcall.hookspecs import Call, Credential
 from farcall.jobs import Chunk, Event, JobRef, Log, Missing, Rejected, Snapshot, Step, Update
-from farcall.keys import where_looked
 from farcall.provider import Provider
 from farcall.spec import EndpointSpec, ServiceSpec
 from farcall.streams import events
@@ -41,25 +35,14 @@ from farcall.tracking import CallOptions, Tracked
 from farcall.transport import travelling
 from farcall.wire import Request, Response, Sender, origin
 
-T = TypeVar("T")
 log = logging.getLogger("farcall")
 
-HOPS: Final = 5
 DIRECT_WAIT_S: Final = 2.0
 """How long a call that waits anyway lets the host hold the submitting reply open."""
 SUBMITS_AT_ONCE: Final = 256
-CONNECT_TRIES: Final = 3
-UNAUTHORISED: Final = 401
+STREAM_TRIES: Final = 20
 LOOK_PATIENCE_S: Final = 60.0
 """How long looks may fail one after the other before a job counts as out of reach."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The engine's sense of time and chance; both can be taken over in tests."""
-
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    chance: Callable[[], float] = random.random
 
 
 class Engine:
@@ -85,11 +68,9 @@ class Engine:
         self.loop = asyncio.get_running_loop()
         self.provider = provider
         self.clock = clock or Clock()
-        self.credential = credential
+        self.courier = Courier(provider, sender, self.clock)
+        self.courier.credential = credential
         self.closed = False
-        self._sender = sender
-        self._grant: Grant | None = None
-        self._granting = asyncio.Lock()
         self._submits = asyncio.Semaphore(SUBMITS_AT_ONCE)
         self._tasks: set[asyncio.Task[Any]] = set()
         self.bind(binding)
@@ -97,12 +78,10 @@ class Engine:
 
     def bind(self, binding: Binding) -> None:
         """Take the service's description in."""
+        self.courier.bind(binding)
         self.binding = binding
-        self.facts = self.provider.facts(binding)
-        self.origin = origin(self.facts.url)
-        self._inside = self.origin + "/"
-        security = binding.service.security if binding.service is not None else ()
-        self._scheme = security[0] if security else None
+        self.facts = self.courier.facts
+        self.origin = self.courier.origin
 
     def describe(self, service: ServiceSpec) -> None:
         """Go on with what the service's description said."""
@@ -115,7 +94,7 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._sender.close()
+        await self.courier.close()
 
     def spawn(self, work: Any, name: str) -> asyncio.Task[Any]:
         """Run a coroutine in the background, until `close`."""
@@ -123,135 +102,6 @@ class Engine:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    # --- requests ---------------------------------------------------------------------------------------------
-
-    async def request(self, request: Request, step: Step) -> Response:
-        """Send one request once; JSON and text are read, any other body is still to come.
-
-        Raises:
-            Unreachable: No reply, or half of one.
-            ProtocolError: The reply is larger than the host's envelopes may be.
-        """
-        if self.closed:
-            raise UsageError("This service was closed; connect again.")
-        for _ in range(HOPS):
-            response = await self._once(request, step)
-            if response.status not in REDIRECTS:
-                break
-            onward = _onward(request, response, self._inside)
-            if onward is None:
-                break
-            response.drop()
-            request = onward
-        return await self._read(response)
-
-    async def _once(self, request: Request, step: Step) -> Response:
-        if request.url.startswith(self._inside) or origin(request.url) == self.origin:
-            if self.provider.has_auth:
-                request = await self._granted(request)
-            elif self.credential is not None:
-                request = auth.apply(request, self.credential, self._scheme)
-        if self.provider.wrapped:
-            return await self.provider.send(self.binding, request, step, self._sender.send)
-        return await self._sender.send(request)
-
-    async def _granted(self, request: Request) -> Request:
-        """The provider's own way to show the key; one grant serves all callers."""
-        for _ in range(2):
-            now = self.clock.now()
-            grant = self._grant
-            if grant is not None and grant.expires_at is not None and grant.expires_at <= now:
-                grant = None
-            answer = self.provider.auth(self.binding, request, self.credential, grant, now)
-            if isinstance(answer, Request):
-                return answer
-            async with self._granting:
-                if self._grant is not None and self._grant is not grant:
-                    answer.close()  # another caller brought one meanwhile
-                else:
-                    self._grant = await self.run(answer, Step.AUTH, bare=True)
-        raise PluginError(
-            f"The provider {self.provider.name!r} got a grant and did not use it in farcall_auth."
-        )
-
-    async def _read(self, response: Response) -> Response:
-        body = response.body
-        if body is None:
-            return response
-        media = response.media_type
-        if media and not _is_text(media) and response.ok:
-            return response
-        if media in {"text/event-stream", "application/x-ndjson"} and response.ok:
-            return response
-        content = await body.read(self.facts.max_envelope_bytes)
-        if response.status in self.facts.drop_connection_after:
-            body.drop()
-        return Response(status=response.status, headers=response.headers, content=content, url=response.url)
-
-    async def exchange(self, request: Request, step: Step, tries: int = CONNECT_TRIES) -> Response:
-        """Send one request; again where that can do no harm: nothing was sent, or it is repeatable.
-
-        Raises:
-            Unreachable: It stayed without a reply.
-        """
-        for attempt in range(1, tries + 1):
-            try:
-                response = await self.request(request, step)
-            except Unreachable as error:
-                if attempt == tries or not (error.unsent or request.repeatable):
-                    raise
-                request = replace(request, fresh=True)
-                await asyncio.sleep(self.pause(attempt))
-                continue
-            passing = response.status in replies.PASSING and request.repeatable
-            if not passing or attempt == tries:
-                return response
-            asked = replies.retry_after(response, self.clock.now())
-            await asyncio.sleep(min(5.0, asked) if asked is not None else self.pause(attempt))
-        raise AssertionError("unreachable")
-
-    def pause(self, attempt: int) -> float:
-        """Seconds before the next try: 0.2, 0.4, … at most 5, each ± 50 %."""
-        return cast("float", min(5.0, 0.1 * 2**attempt) * (0.5 + self.clock.chance()))
-
-    async def run(self, flow: Flow[T], step: Step, *, bare: bool = False) -> T:
-        """Run a provider's flow to its end and return its value.
-
-        Args:
-            flow: The generator.
-            step: What its requests are for.
-            bare: Send without credentials, for a flow that fetches them.
-        """
-        if not inspect.isgenerator(cast("Any", flow)):
-            raise PluginError(
-                f"The provider {self.provider.name!r} returned {flow!r} where a flow was expected."
-            )
-        try:
-            request = next(flow)
-            while True:
-                request = flow.send(await self._flow_request(request, step, bare=bare))
-        except StopIteration as end:
-            return cast("T", end.value)
-        finally:
-            flow.close()
-
-    async def _flow_request(self, request: Request, step: Step, *, bare: bool) -> Response:
-        if bare:
-            return await self._read(await self._sender.send(request))
-        response = await self.exchange(request, step)
-        if response.body is None:
-            return response
-        content = await response.body.read(self.facts.max_envelope_bytes)
-        return replace(response, body=None, content=content)
-
-    async def fetch(self, url: str) -> Response:
-        """A result file's bytes, still to come; the key goes along only within the bound origin."""
-        from farcall.files import follow
-
-        return await follow(
-            lambda request: self._once(request, Step.FILE), Request(method="GET", url=url, repeatable=True)
-        )
 
     # --- submissions ------------------------------------------------------------------------------------------
 
@@ -288,7 +138,7 @@ class Engine:
         call = Call(endpoint=endpoint, arguments=values, options=options.own, token=token, wait_s=wait_s)
         request = self.provider.submit(self.binding, call)
         if not isinstance(request, Request):
-            request = await self.run(request, Step.SUBMIT)
+            request = await self.courier.run(request, Step.SUBMIT)
         if options.headers:
             request = request.with_headers(options.headers)
         if header := self.facts.idempotency_header:
@@ -306,7 +156,7 @@ class Engine:
         attempt = 0
         while True:
             attempt += 1
-            response = await self.exchange(request, Step.SUBMIT)
+            response = await self.courier.exchange(request, Step.SUBMIT)
             updates = self.provider.read(self.binding, response, Step.SUBMIT, ())
             first = updates[0] if updates else replies.rejected(response, self.clock.now())
             if not isinstance(first, Rejected):
@@ -314,7 +164,7 @@ class Engine:
                 return
             refusal = first
             asked = refusal.retry_after_s
-            pause = self.pause(min(attempt, 6)) if asked is None else asked * (1 + 0.25 * self.clock.chance())
+            pause = self.courier.pause(min(attempt, 6)) if asked is None else asked * (1 + 0.25 * self.clock.chance())
             if loop.time() + pause > patience:
                 raise Busy(
                     f"{tracked.endpoint.name}: the service accepts no more work now ({refusal.message}); "
@@ -333,13 +183,11 @@ class Engine:
                 )
             await asyncio.sleep(pause)
 
-    def _accept(
-        self, tracked: Tracked, request: Request, response: Response, updates: Sequence[Update]
-    ) -> None:
+    def _accept(self, tracked: Tracked, request: Request, response: Response, updates: Sequence[Update]) -> None:
         snapshot = updates[0] if updates else None
         if not isinstance(snapshot, Snapshot):
             response.drop()
-            raise self._refusal(request, response, Step.SUBMIT) or replies.unexpected(request, response)
+            raise self.courier.refusal(request, response, Step.SUBMIT) or replies.unexpected(request, response)
         if snapshot.job_id is not None:
             tracked.ref = JobRef(
                 provider=self.provider.name,
@@ -358,16 +206,6 @@ class Engine:
             self.tell("submitted", tracked)
         self._take(tracked, updates[1:])
 
-    def _refusal(self, request: Request, response: Response, step: Step) -> FarcallError | None:
-        """The error a reply's status means; a refused call without a key says how to set one."""
-        error = replies.error(request, response, step, self.clock.now())
-        if response.status == UNAUTHORISED and self.credential is None and error is not None:
-            looked = where_looked(self.provider.name, self.facts.url, self.facts)
-            missing = KeyMissing(f"{error} {looked}")
-            missing.__cause__ = error
-            return missing
-        return error
-
     # --- looks ------------------------------------------------------------------------------------------------
 
     async def look(self, group: Sequence[Tracked], wait_s: float | None) -> None:
@@ -376,18 +214,16 @@ class Engine:
         request = self.provider.status(self.binding, refs, wait_s)
         if request is None:
             for tracked in group:
-                tracked.lose(
-                    UsageError(f"The host of {tracked.endpoint.name!r} cannot be asked about its jobs.")
-                )
+                tracked.lose(UsageError(f"The host of {tracked.endpoint.name!r} cannot be asked about its jobs."))
             return
         if wait_s:
             request = replace(request, silence_s=wait_s + 60.0)
         if any(t.failures for t in group):
             request = replace(request, fresh=True)
         try:
-            response = await self.request(request, Step.POLL)
+            response = await self.courier.request(request, Step.POLL)
             updates = self.provider.read(self.binding, response, Step.POLL, refs)
-            if not updates and (error := self._refusal(request, response, Step.POLL)):
+            if not updates and (error := self.courier.refusal(request, response, Step.POLL)):
                 raise error
         except ServiceError as error:
             self._failed_look(group, error)
@@ -422,7 +258,7 @@ class Engine:
                 if self.provider.watched:
                     self.tell("chunk", tracked)
             elif isinstance(update, Missing):
-                tracked.lose(JobLost(_lost(tracked, self.facts.read_once)))
+                tracked.lose(JobLost(_lost(tracked, read_once=self.facts.read_once)))
             elif update.retry_after_s is not None:
                 tracked.due = self.loop.time() + update.retry_after_s
 
@@ -438,9 +274,7 @@ class Engine:
                 continue
             if not self.facts.poll_repeatable and not unsent:
                 tracked.lose(
-                    JobLost(
-                        f"A look at {tracked.endpoint.name} broke, and this host takes each once: {error}"
-                    )
+                    JobLost(f"A look at {tracked.endpoint.name} broke, and this host takes each once: {error}")
                 )
                 continue
             tracked.failures += 1
@@ -449,7 +283,7 @@ class Engine:
             if now - tracked.failing_since > LOOK_PATIENCE_S:
                 tracked.lose(error)
                 continue
-            tracked.due = now + (error.retry_after_s or self.pause(min(tracked.failures, 6)))
+            tracked.due = now + (error.retry_after_s or self.courier.pause(min(tracked.failures, 6)))
 
     # --- output -----------------------------------------------------------------------------------------------
 
@@ -469,34 +303,36 @@ class Engine:
 
     async def _take_in(self, tracked: Tracked, request: Request) -> None:
         """Take a stream in; take it up again after its last event where the host can, when the link breaks."""
-        for attempt in range(1, 20):
+        onward: Request | None = request
+        attempt = 0
+        while onward is not None:
+            attempt += 1
             try:
-                response = await self._once(request, Step.STREAM)
-                if not response.ok:
-                    response = await self._read(response)
-                    if attempt == 1 and tracked.ref is not None:
-                        self._take(
-                            tracked, self.provider.read(self.binding, response, Step.STREAM, [tracked.ref])
-                        )
-                    return
-                async for event in events(response, self.facts.stream or "sse"):
-                    if tracked.ref is not None:
-                        self._take(
-                            tracked, self.provider.read(self.binding, event, Step.STREAM, [tracked.ref])
-                        )
+                await self._one_stream(tracked, onward)
             except Unreachable:
-                if tracked.ref is None or tracked.chunk_id is None:
-                    return  # without an id the beginning would come twice
-                onward = self.provider.stream(self.binding, tracked.ref, tracked.chunk_id)
-                if onward is None:
-                    return
-                request = onward
-                await asyncio.sleep(self.pause(min(attempt, 6)))
+                # without an event's id the beginning would come twice
+                again = tracked.ref is not None and tracked.chunk_id is not None and attempt < STREAM_TRIES
+                onward = (
+                    self.provider.stream(self.binding, tracked.ref, tracked.chunk_id) if again and tracked.ref else None
+                )
+                await asyncio.sleep(self.courier.pause(min(attempt, 6)))
             except (ProtocolError, PluginError) as error:
                 tracked.lose(error)
                 return
             else:
                 return
+
+    async def _one_stream(self, tracked: Tracked, request: Request) -> None:
+        response = await self.courier.once(request, Step.STREAM)
+        jobs = [tracked.ref] if tracked.ref is not None else []
+        if not response.ok:
+            self._take(tracked, self.provider.read(self.binding, await self.courier.read(response), Step.STREAM, jobs))
+            return
+        try:
+            async for event in events(response, self.facts.stream or "sse"):
+                self._take(tracked, self.provider.read(self.binding, event, Step.STREAM, jobs))
+        finally:
+            response.drop()
 
     # --- cancelling -------------------------------------------------------------------------------------------
 
@@ -514,7 +350,6 @@ class Engine:
         except TimeoutError:
             raise WaitTimeout(
                 f"The host did not answer within {timeout_s:g} s whether {tracked.endpoint.name} is cancelled.",
-                job=tracked.job,
             ) from None
 
     async def _cancel(self, tracked: Tracked) -> Snapshot:
@@ -528,9 +363,9 @@ class Engine:
                 f"The host of {tracked.endpoint.name!r} cannot cancel jobs; it goes on.",
                 snapshot=tracked.snapshot,
             )
-        response = await self.exchange(request, Step.CANCEL)
+        response = await self.courier.exchange(request, Step.CANCEL)
         updates = self.provider.read(self.binding, response, Step.CANCEL, [tracked.ref])
-        if not updates and (error := self._refusal(request, response, Step.CANCEL)):
+        if not updates and (error := self.courier.refusal(request, response, Step.CANCEL)):
             raise error
         if any(isinstance(u, Missing) for u in updates):
             raise CancelFailed(
@@ -575,34 +410,7 @@ class Engine:
             )
 
 
-def _is_text(media: str) -> bool:
-    return (
-        media.startswith("text/")
-        or media.endswith(("json", "+xml", "/xml"))
-        or media == "application/x-www-form-urlencoded"
-    )
-
-
-def _onward(request: Request, response: Response, inside: str) -> Request | None:
-    """The request a redirect asks for; None if it is not followed.
-
-    A read goes anywhere (the key stays behind); a submission only within the bound origin, and only as it was.
-    """
-    place = response.headers.get("location", "")
-    if not place:
-        return None
-    url = urljoin(request.url, place)
-    if not url.startswith(("http://", "https://")):
-        return None
-    if request.method in {"GET", "HEAD"}:
-        kept = {k: v for k, v in request.headers.items() if k.lower() not in {"authorization", "cookie"}}
-        return replace(request, url=url, headers=request.headers if url.startswith(inside) else kept)
-    same_again = response.status in {307, 308} and url.startswith(inside)
-    whole = isinstance(request.body, bytes) or request.body.repeatable
-    return replace(request, url=url) if same_again and whole else None
-
-
-def _lost(tracked: Tracked, read_once: bool) -> str:
+def _lost(tracked: Tracked, *, read_once: bool) -> str:
     job = tracked.snapshot.job_id
     sentence = f"The host no longer knows job {job} of {tracked.endpoint.name}; its result cannot be had."
     if read_once:

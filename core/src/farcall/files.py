@@ -149,9 +149,7 @@ class AsyncFile:
 
     def _check(self, size: int) -> None:
         if self.size is not None and size != self.size:
-            raise FileError(
-                f"{self.name!r} should have {self.size} bytes and came with {size}; fetch it again."
-            )
+            raise FileError(f"{self.name!r} should have {self.size} bytes and came with {size}; fetch it again.")
 
 
 class File:
@@ -192,9 +190,7 @@ class File:
     @classmethod
     def from_stream(cls, stream: Any, *, name: str | None = None, media_type: str | None = None) -> File:
         """An open binary file or an iterator of bytes. It is read once, from where it stands, so never sent twice."""
-        known = name or (
-            os.path.basename(n) if isinstance(n := getattr(stream, "name", None), str) else "file"
-        )
+        known = name or (os.path.basename(n) if isinstance(n := getattr(stream, "name", None), str) else "file")
         size = _rest(stream)
         return cls(_value(known, media_type, StreamBody(stream, size), size))
 
@@ -230,9 +226,7 @@ class File:
             raise InputError("the file is open as text; open it with mode 'rb'")
         if callable(getattr(value, "read", None)):
             return cls.from_stream(value)
-        raise InputError(
-            f"a {type(value).__name__} is no file; give a path, bytes, an open file or an address"
-        )
+        raise InputError(f"a {type(value).__name__} is no file; give a path, bytes, an open file or an address")
 
     @property
     def name(self) -> str:
@@ -330,9 +324,7 @@ async def follow(send: Callable[[Request], Awaitable[Response]], request: Reques
         response.drop()
         request = Request(method="GET", url=urljoin(request.url, place), repeatable=True)
         if not request.url.startswith(("http://", "https://")):
-            raise FileError(
-                f"The file's address leads to {place[:40]!r}, which is not fetched.", request=request
-            )
+            raise FileError(f"The file's address leads to {place[:40]!r}, which is not fetched.", request=request)
     if response.ok:
         return response
     response.drop()

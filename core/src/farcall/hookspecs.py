@@ -170,8 +170,9 @@ def farcall_call_options() -> type[BaseModel] | None:
 
 @hookspec(firstresult=True)
 def farcall_recognise(url: str | None, document: Document | None) -> Recognition:
-    """Whether this service is one of this host's. Called when the user named no provider, first with the address
-    alone, then with each description found.
+    """Whether this service is one of this host's.
+
+    Called when the user named no provider, first with the address alone, then with each description found.
 
     Args:
         url: The address the user gave, `http://127.0.0.1:8000`; None if a description was handed over.
@@ -346,8 +347,10 @@ def farcall_transport(binding: Binding) -> Sender | None:
 
 @hookspec(firstresult=True)
 def farcall_send(binding: Binding, request: Request, step: Step) -> Awaitable[Response]:
-    """Send one request. Implemented by the core; an extension wraps it (`@hookimpl(wrapper=True)`) to trace, record or
-    answer from a cache. Called for every request, credentials already on it.
+    """Send one request: implemented by the core, wrapped by extensions.
+
+    An extension wraps it (`@hookimpl(wrapper=True)`) to trace, record or answer from a cache. Called for every
+    request, credentials already on it.
 
     Args:
         binding: The service.

@@ -163,18 +163,14 @@ class JobRef:
         try:
             raw = json.loads(text)
             if raw["farcall"] != 1:
-                raise UsageError(
-                    f"This job reference is of version {raw['farcall']!r}; this farcall reads 1."
-                )
+                raise UsageError(f"This job reference is of version {raw['farcall']!r}; this farcall reads 1.")
             parts = {key: raw[key] for key in ("provider", "url", "endpoint", "id")}
             if not all(isinstance(part, str) for part in parts.values()):
                 raise TypeError("every part must be text")
             data = {str(key): str(value) for key, value in raw["data"].items()}
             return cls(**parts, data=MappingProxyType(data))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(
-                f"This is no job reference as job.ref() writes it: {str(text)[:80]!r}."
-            ) from error
+            raise UsageError(f"This is no job reference as job.ref() writes it: {str(text)[:80]!r}.") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,9 +62,7 @@ settings = Settings()
 """What holds for every service of this process."""
 
 
-def find_key(
-    provider: str, url: str, facts: ProviderFacts, *, argument: str | None = None
-) -> Credential | None:
+def find_key(provider: str, url: str, facts: ProviderFacts, *, argument: str | None = None) -> Credential | None:
     """The key to show to a service: the argument, else the user's settings, else the environment.
 
     A key kept under the provider's name or in the environment is meant for the provider: it goes to the

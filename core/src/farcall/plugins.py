@@ -168,9 +168,7 @@ def check_extension(name: str, plugin: Any) -> None:
 def hook_names(plugin: Any) -> set[str]:
     """Names of the functions in a plugin that are marked with `hookimpl`."""
     members = vars(plugin) if isinstance(plugin, ModuleType) else {n: getattr(plugin, n) for n in dir(plugin)}
-    return {
-        name for name, member in members.items() if isinstance(getattr(member, "farcall_impl", None), dict)
-    }
+    return {name for name, member in members.items() if isinstance(getattr(member, "farcall_impl", None), dict)}
 
 
 def manager(name: str, plugin: Any) -> pluggy.PluginManager:

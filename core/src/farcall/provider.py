@@ -78,9 +78,7 @@ class Provider:
         except FarcallError:
             raise
         except Exception as error:  # whatever a plugin raised by mistake becomes one error that names it
-            raise PluginError(
-                f"The provider {self.name!r} broke in {name}: {type(error).__name__}: {error}"
-            ) from error
+            raise PluginError(f"The provider {self.name!r} broke in {name}: {type(error).__name__}: {error}") from error
 
     def facts(self, binding: Binding) -> ProviderFacts:
         """The host's fixed facts."""
@@ -185,9 +183,7 @@ class Provider:
         """Send a request through the extensions that wrap sending."""
         token = _deliver.set(deliver)
         try:
-            sending: Awaitable[Response] = self._hook.farcall_send(
-                binding=binding, request=request, step=step
-            )
+            sending: Awaitable[Response] = self._hook.farcall_send(binding=binding, request=request, step=step)
         finally:
             _deliver.reset(token)
         return sending
@@ -196,13 +192,13 @@ class Provider:
         """Tell the extensions what happened; one that raises is logged, and the job goes on."""
         try:
             self._hook.farcall_event(event=event)
-        except Exception:  # an onlooker's fault must not end a job that somebody paid for
+        except Exception:  # noqa: BLE001 - an onlooker's fault must not end a job that somebody paid for
             plugins.log.exception("An extension broke in farcall_event")
 
 
 class _CoreSend:
     @hookimpl(trylast=True)
-    def farcall_send(self, binding: Binding, request: Request, step: Step) -> Awaitable[Response]:
+    def farcall_send(self, request: Request) -> Awaitable[Response]:
         return _Sending(_deliver.get(), request)
 
 

@@ -50,9 +50,7 @@ def error(request: Request, response: Response, step: Step, now: datetime) -> Se
     elif status < 400:
         place = response.headers.get("location", "")
         kind = Refused
-        sentence += (
-            f" It points to {origin(place) if '://' in place else place!r}; connect there if you trust it."
-        )
+        sentence += f" It points to {origin(place) if '://' in place else place!r}; connect there if you trust it."
     elif status < 500:
         kind = Refused
     else:

@@ -62,7 +62,7 @@ def resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, 
                 raise ValueError(f"the reference {pointer!r} leads nowhere")
             target = target[key]
         if not isinstance(target, Mapping):
-            raise ValueError(f"the reference {pointer!r} leads to no schema")
+            raise ValueError(f"the reference {pointer!r} leads to no schema")  # noqa: TRY004 - as documented
         schema = target
     return {**schema, **beside} if beside else schema
 
@@ -75,7 +75,7 @@ def is_file(schema: Mapping[str, Any]) -> bool:
     return schema.get("type") == "string" and isinstance(media, str) and media == "application/octet-stream"
 
 
-def to_type(schema: Mapping[str, Any] | bool, root: Mapping[str, Any], depth: int = 0) -> Any:
+def to_type(schema: Mapping[str, Any] | bool, root: Mapping[str, Any], depth: int = 0) -> Any:  # noqa: FBT001 - JSON Schema's own true
     """The Python type (or annotated type) that accepts what a JSON Schema accepts.
 
     It may accept more: what it cannot say (patterns, conditionals) is left to the service. Deeper than eight levels,

@@ -159,9 +159,7 @@ class _Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        found = await threads.run(
-            socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG
-        )
+        found = await threads.run(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
         return [
             ResolveResult(
                 hostname=host,
@@ -207,9 +205,7 @@ def _lower(error: BaseException, request: Request) -> FarcallError:
         why = f"it did not accept within {CONNECT_S:.0f} s" if unsent else "it stayed silent for too long"
     else:
         why = f"the connection broke ({error})"
-    return Unreachable(
-        f"{where} gave no reply: {why}. Is the service running there?", request=request, unsent=unsent
-    )
+    return Unreachable(f"{where} gave no reply: {why}. Is the service running there?", request=request, unsent=unsent)
 
 
 def _cut(error: BaseException, request: Request) -> FarcallError:

@@ -125,9 +125,7 @@ class _Exchange:
         while (piece := await self._pieces.get()) is not None:
             yield piece if inflate is None else inflate.decompress(piece)
         if self._failure is not None:
-            raise Unreachable(
-                f"The app raised {self._failure!r} in the middle of its reply.", request=self._request
-            )
+            raise Unreachable(f"The app raised {self._failure!r} in the middle of its reply.", request=self._request)
         self._gone.set()
 
     async def read(self, limit: int) -> bytes:

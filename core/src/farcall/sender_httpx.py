@@ -113,9 +113,7 @@ def _lowered(request: Request) -> httpx.Request:
             headers["content-length"] = str(request.body.length)  # type: ignore[union-attr]
     silence = request.silence_s or SILENCE_S
     timeout = {"connect": CONNECT_S, "read": silence, "write": silence, "pool": None}
-    return httpx.Request(
-        request.method, request.url, headers=headers, content=content, extensions={"timeout": timeout}
-    )
+    return httpx.Request(request.method, request.url, headers=headers, content=content, extensions={"timeout": timeout})
 
 
 def _lower(error: httpx.TransportError, request: Request) -> FarcallError:

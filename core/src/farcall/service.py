@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from farcall.arguments import Checker
 from farcall.binding import Binding
 from farcall.engine import DIRECT_WAIT_S, Engine
-from farcall.errors import UnknownEndpoint, UsageError, WaitTimeout
+from farcall.errors import ServiceError, UnknownEndpoint, UsageError, WaitTimeout
 from farcall.files import AsyncFile
 from farcall.jobs import JobRef, Snapshot, State
 from farcall.results import settled, to_python
@@ -34,7 +34,6 @@ class AsyncJob:
         self._tracked = tracked
         self._options = options
         self._reading: asyncio.Task[FileValue] | None = None
-        tracked.job = self
 
     @property
     def id(self) -> str | None:
@@ -82,12 +81,12 @@ class AsyncJob:
         """
         if not self._tracked.ended:
             await self._wait(timeout_s)
-        check_finished(self._tracked)
+        self._check()
         value = self._tracked.snapshot.result
         if isinstance(value, Response):  # the reply is itself the result, and comes in once
             if self._reading is None:
                 self._reading = self._engine.spawn(settled(value), "reply")
-            return AsyncFile(await asyncio.shield(self._reading), self._engine.fetch)
+            return AsyncFile(await asyncio.shield(self._reading), self._engine.courier.fetch)
         return to_python(value, self._file)
 
     async def exception(self, timeout_s: float | None = None) -> BaseException | None:
@@ -100,7 +99,10 @@ class AsyncJob:
             WaitTimeout: It has not ended yet; it goes on.
         """
         await self._wait(timeout_s)
-        return self._tracked.error()
+        error = self._tracked.error()
+        if isinstance(error, ServiceError):
+            error.job = self
+        return error
 
     async def cancel(self, timeout_s: float | None = None) -> Snapshot:
         """Ask the host to cancel it; returns the latest look once the host has answered.
@@ -112,7 +114,11 @@ class AsyncJob:
             CancelUnsupported: The host cannot; the job goes on.
             CancelFailed: It was asked and did not.
         """
-        return await self._engine.cancel(self._tracked, timeout_s)
+        try:
+            return await self._engine.cancel(self._tracked, timeout_s)
+        except (ServiceError, WaitTimeout) as error:
+            error.job = self
+            raise
 
     async def ref(self) -> str:
         """The job written down as JSON without secrets, for `attach`; waits until the host has accepted it.
@@ -123,7 +129,7 @@ class AsyncJob:
         tracked = self._tracked
         await tracked.until(lambda: tracked.ref is not None, None, "")
         if tracked.ref is None:
-            check_finished(tracked)
+            self._check()
             raise UsageError(f"{self.endpoint} was answered at once, without a job to take up again.")
         return tracked.ref.dump()
 
@@ -154,16 +160,22 @@ class AsyncJob:
                 await tracked.change()
             elif position == len(tracked.chunks):
                 break
-        check_finished(tracked)
+        self._check()
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self.result().__await__()
 
     def __repr__(self) -> str:
         progress = "" if self.progress is None else f" {self.progress:.0%}"
-        return (
-            f"<{type(self).__name__} {self.endpoint} {self.id or 'not accepted yet'} {self.state}{progress}>"
-        )
+        return f"<{type(self).__name__} {self.endpoint} {self.id or 'not accepted yet'} {self.state}{progress}>"
+
+    def _check(self) -> None:
+        """Raise the job's error if it has one; the error names the job."""
+        try:
+            check_finished(self._tracked)
+        except ServiceError as error:
+            error.job = self
+            raise
 
     def _follow(self) -> None:
         if self._tracked.ref is not None:
@@ -180,10 +192,14 @@ class AsyncJob:
             patience = max(0.0, left)
         shown = self._options.timeout_s if timeout_s is None else timeout_s
         sentence = f"{self.endpoint} has not ended within {shown} s; the job goes on, and error.job is it."
-        await tracked.until(lambda: False, patience, sentence)
+        try:
+            await tracked.until(lambda: False, patience, sentence)
+        except WaitTimeout as error:
+            error.job = self
+            raise
 
     def _file(self, value: Any) -> AsyncFile:
-        return AsyncFile(value, self._engine.fetch)
+        return AsyncFile(value, self._engine.courier.fetch)
 
 
 class AsyncEndpoint:
@@ -235,7 +251,7 @@ class AsyncEndpoint:
         sentence = f"{self.name} was not accepted within {self._options.timeout_s} s."
         await tracked.until(lambda: tracked.ref is not None, self._options.timeout_s, sentence)
         if tracked.problem is not None:
-            check_finished(tracked)
+            job._check()  # noqa: SLF001
         return job
 
     def options(self, **options: Any) -> Self:
@@ -248,9 +264,7 @@ class AsyncEndpoint:
         Raises:
             UsageError: An option is unknown or wrong.
         """
-        return type(self)(
-            self._engine, self.spec, self._checker, merged(self._engine, self._options, options)
-        )
+        return type(self)(self._engine, self.spec, self._checker, merged(self._engine, self._options, options))
 
     def _job(self) -> AsyncJob:
         engine = self._engine
@@ -284,9 +298,7 @@ def _retrieved(task: asyncio.Task[Any]) -> None:
 class AsyncService:
     """A connected service; its endpoints are attributes. An async context manager."""
 
-    def __init__(
-        self, engine: Engine, endpoints: Iterable[EndpointSpec], problems: Sequence[Problem] = ()
-    ) -> None:
+    def __init__(self, engine: Engine, endpoints: Iterable[EndpointSpec], problems: Sequence[Problem] = ()) -> None:
         self._engine = engine
         self._endpoints: Mapping[str, AsyncEndpoint] = MappingProxyType(
             {
@@ -350,7 +362,8 @@ class AsyncService:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.binding.provider} at {self._engine.origin}: {len(self._endpoints)} endpoints>"
+        where = f"{self.binding.provider} at {self._engine.origin}"
+        return f"<{type(self).__name__} {where}: {len(self._endpoints)} endpoints>"
 
 
 def find(path: str, endpoints: Mapping[str, Any]) -> Any:
@@ -424,9 +437,7 @@ async def gather_async(jobs: Iterable[AsyncJob], return_exceptions: bool = False
     return await asyncio.gather(*(job.result() for job in jobs), return_exceptions=return_exceptions)
 
 
-async def as_completed_async(
-    jobs: Iterable[AsyncJob], timeout_s: float | None = None
-) -> AsyncIterator[AsyncJob]:
+async def as_completed_async(jobs: Iterable[AsyncJob], timeout_s: float | None = None) -> AsyncIterator[AsyncJob]:
     """The jobs themselves, each as soon as it has ended, well or not.
 
     Args:

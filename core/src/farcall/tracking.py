@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -48,8 +47,23 @@ class Tracked:
     """One job's memory. Written on the engine's loop only; its attributes may be read from any thread."""
 
     __slots__ = (
-        "_listeners", "_waiters", "accepted_at", "chunk_id", "chunks", "due", "endpoint", "failing_since",
-        "_job", "failures", "following", "logs", "problem", "ref", "snapshot", "started_at", "streamed", "streaming",
+        "_listeners",
+        "_waiters",
+        "accepted_at",
+        "chunk_id",
+        "chunks",
+        "due",
+        "endpoint",
+        "failing_since",
+        "failures",
+        "following",
+        "logs",
+        "problem",
+        "ref",
+        "snapshot",
+        "started_at",
+        "streamed",
+        "streaming",
     )  # fmt: skip
 
     def __init__(self, endpoint: EndpointSpec, now: float) -> None:
@@ -62,9 +76,6 @@ class Tracked:
         self.chunk_id: str | None = None
         self.streamed = False
         self.streaming = False
-        self._job: weakref.ref[Any] | None = (
-            None  # weak: a cycle would leave every job to the garbage collector
-        )
         self.started_at = now
         self.accepted_at = now
         self.due = now
@@ -73,15 +84,6 @@ class Tracked:
         self.following = False
         self._waiters: list[asyncio.Future[None]] = []
         self._listeners: list[Callable[[Snapshot], None]] = []
-
-    @property
-    def job(self) -> Any:
-        """The job as its user holds it; None if nobody does."""
-        return None if self._job is None else self._job()
-
-    @job.setter
-    def job(self, job: Any) -> None:
-        self._job = weakref.ref(job)
 
     @property
     def ended(self) -> bool:
@@ -121,7 +123,6 @@ class Tracked:
         if not self.ended:
             if isinstance(problem, ServiceError):
                 problem.snapshot = problem.snapshot or self.snapshot
-                problem.job = self.job
             self.problem = problem
             self._wake()
 
@@ -155,7 +156,7 @@ class Tracked:
                 while not condition() and not self.ended:
                     await self.change()
         except TimeoutError:
-            raise WaitTimeout(sentence.format(timeout_s=timeout_s), job=self.job) from None
+            raise WaitTimeout(sentence) from None
 
     async def looks(self) -> AsyncIterator[Snapshot]:
         """The snapshot now, then every change until the end.
@@ -191,7 +192,6 @@ class Tracked:
         if kind is None:
             return None
         error = kind(_sentence(self.endpoint.name, self.snapshot), snapshot=self.snapshot)
-        error.job = self.job
         return error
 
 
@@ -206,9 +206,7 @@ def _sentence(endpoint: str, snapshot: Snapshot) -> str:
     if snapshot.state is State.CANCELLED:
         return f"{endpoint} was cancelled (job {snapshot.job_id})."
     if snapshot.state is State.TIMED_OUT:
-        return (
-            f"{endpoint} passed the host's time limit (job {snapshot.job_id}). {snapshot.error or ''}".strip()
-        )
+        return f"{endpoint} passed the host's time limit (job {snapshot.job_id}). {snapshot.error or ''}".strip()
     kind = f"{snapshot.error_type}: " if snapshot.error_type else ""
     return f"{endpoint} failed: {kind}{snapshot.error or snapshot.message or 'the host gave no reason'}"
 

@@ -40,7 +40,7 @@ async def _one(engine: Engine, tracked: Tracked, name: str, file: File) -> FileV
         return value.url
     policy = engine.provider.file_transport(engine.binding, tracked.endpoint, name, value.info)
     if not isinstance(policy, FilePolicy):
-        sent = await engine.run(policy, Step.FILE)
+        sent = await engine.courier.run(policy, Step.FILE)
         engine.tell("uploaded", tracked, file=value.name)
         return sent.url if sent.url is not None and sent.body is None else sent
     limit = policy.max_inline_bytes

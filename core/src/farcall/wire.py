@@ -27,9 +27,15 @@ class Body(Protocol):
     """
 
     @property
-    def length(self) -> int | None: ...
+    def length(self) -> int | None:
+        """Size in bytes; None if unknown."""
+        ...
+
     @property
-    def repeatable(self) -> bool: ...
+    def repeatable(self) -> bool:
+        """Whether `chunks` may be called again."""
+        ...
+
     def chunks(self) -> AsyncIterator[bytes]:
         """A fresh iterator over the bytes, from the first one."""
         ...
@@ -75,9 +81,7 @@ class PathBody:
                     break
                 yield chunk
             if left:
-                raise errors.FileError(
-                    f"{self.path} changed its size while it was being sent; send it again."
-                )
+                raise errors.FileError(f"{self.path} changed its size while it was being sent; send it again.")
         finally:
             handle.close()
 
@@ -347,7 +351,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A service's own description, parsed: an OpenAPI document, a `/config`, …
+    """A service's own description, parsed: an OpenAPI document, a `/config`.
 
     Args:
         content: JSON values.

@@ -1,0 +1,228 @@
+"""Carries a service's requests: with its key, over redirects, again where that does no harm, and reads the replies."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import urljoin
+
+from farcall import auth, replies
+from farcall.binding import Binding
+from farcall.errors import FarcallError, KeyMissing, PluginError, Unreachable, UsageError
+from farcall.files import REDIRECTS, follow
+from farcall.hookspecs import Credential, Flow, Grant
+from farcall.jobs import Step
+from farcall.keys import where_looked
+from farcall.provider import Provider
+from farcall.wire import Request, Response, Sender, origin
+
+T = TypeVar("T")
+
+HOPS: Final = 5
+TRIES: Final = 3
+UNAUTHORISED: Final = 401
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The engine's sense of time and chance; both can be taken over in tests."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    chance: Callable[[], float] = random.random
+
+
+class Courier:
+    """Carries the requests of one connected service.
+
+    Args:
+        provider: Whose hooks show the key, where it has a way of its own.
+        sender: The dumb pipe.
+        clock: Time and chance.
+    """
+
+    def __init__(self, provider: Provider, sender: Sender, clock: Clock) -> None:
+        self.provider = provider
+        self.clock = clock
+        self.credential: Credential | None = None
+        self.closed = False
+        self._sender = sender
+        self._grant: Grant | None = None
+        self._granting = asyncio.Lock()
+
+    def bind(self, binding: Binding) -> None:
+        """Take in where the service is and how it wants its key."""
+        self.binding = binding
+        self.facts = self.provider.facts(binding)
+        self.origin = origin(self.facts.url)
+        self._inside = self.origin + "/"
+        security = binding.service.security if binding.service is not None else ()
+        self._scheme = security[0] if security else None
+
+    async def close(self) -> None:
+        """Give the connections up."""
+        self.closed = True
+        await self._sender.close()
+
+    async def request(self, request: Request, step: Step) -> Response:
+        """Send one request once; JSON and text are read, any other body is still to come.
+
+        Raises:
+            Unreachable: No reply, or half of one.
+            ProtocolError: The reply is larger than the host's envelopes may be.
+        """
+        if self.closed:
+            raise UsageError("This service was closed; connect again.")
+        for _ in range(HOPS):
+            response = await self.once(request, step)
+            if response.status not in REDIRECTS:
+                break
+            onward = _onward(request, response, self._inside)
+            if onward is None:
+                break
+            response.drop()
+            request = onward
+        return await self.read(response)
+
+    async def once(self, request: Request, step: Step) -> Response:
+        """Send one request, its key on it if it goes to the bound origin; the body is still to come."""
+        if request.url.startswith(self._inside) or origin(request.url) == self.origin:
+            if self.provider.has_auth:
+                request = await self._granted(request)
+            elif self.credential is not None:
+                request = auth.apply(request, self.credential, self._scheme)
+        if self.provider.wrapped:
+            return await self.provider.send(self.binding, request, step, self._sender.send)
+        return await self._sender.send(request)
+
+    async def _granted(self, request: Request) -> Request:
+        """The provider's own way to show the key; one grant serves all callers."""
+        for _ in range(2):
+            now = self.clock.now()
+            seen = self._grant
+            expired = seen is not None and seen.expires_at is not None and seen.expires_at <= now
+            answer = self.provider.auth(self.binding, request, self.credential, None if expired else seen, now)
+            if isinstance(answer, Request):
+                return answer
+            async with self._granting:
+                if self._grant is not seen:
+                    answer.close()  # another caller brought one meanwhile
+                else:
+                    self._grant = await self.run(answer, Step.AUTH, bare=True)
+        raise PluginError(f"The provider {self.provider.name!r} got a grant and did not use it in farcall_auth.")
+
+    async def read(self, response: Response) -> Response:
+        """The reply with its JSON or text read; any other body is still to come."""
+        body = response.body
+        if body is None:
+            return response
+        media = response.media_type
+        if media and not _is_text(media) and response.ok:
+            return response
+        if media in {"text/event-stream", "application/x-ndjson"} and response.ok:
+            return response
+        content = await body.read(self.facts.max_envelope_bytes)
+        if response.status in self.facts.drop_connection_after:
+            body.drop()
+        return Response(status=response.status, headers=response.headers, content=content, url=response.url)
+
+    async def exchange(self, request: Request, step: Step, tries: int = TRIES) -> Response:
+        """Send one request; again where that can do no harm: nothing was sent, or it is repeatable.
+
+        Raises:
+            Unreachable: It stayed without a reply.
+        """
+        for attempt in range(1, tries + 1):
+            try:
+                response = await self.request(request, step)
+            except Unreachable as error:
+                if attempt == tries or not (error.unsent or request.repeatable):
+                    raise
+                request = replace(request, fresh=True)
+                await asyncio.sleep(self.pause(attempt))
+                continue
+            passing = response.status in replies.PASSING and request.repeatable
+            if not passing or attempt == tries:
+                return response
+            asked = replies.retry_after(response, self.clock.now())
+            await asyncio.sleep(min(5.0, asked) if asked is not None else self.pause(attempt))
+        raise AssertionError("unreachable")
+
+    def pause(self, attempt: int) -> float:
+        """Seconds before the next try: 0.2, 0.4, … at most 5, each ± 50 %."""
+        return cast("float", min(5.0, 0.1 * 2**attempt) * (0.5 + self.clock.chance()))
+
+    async def run(self, flow: Flow[T], step: Step, *, bare: bool = False) -> T:
+        """Run a provider's flow to its end and return its value.
+
+        Args:
+            flow: The generator.
+            step: What its requests are for.
+            bare: Send without credentials, for a flow that fetches them.
+        """
+        if not inspect.isgenerator(cast("Any", flow)):
+            raise PluginError(f"The provider {self.provider.name!r} returned {flow!r} where a flow was expected.")
+        try:
+            request = next(flow)
+            while True:
+                request = flow.send(await self._flow_request(request, step, bare=bare))
+        except StopIteration as end:
+            return cast("T", end.value)
+        finally:
+            flow.close()
+
+    async def _flow_request(self, request: Request, step: Step, *, bare: bool) -> Response:
+        if bare:
+            return await self.read(await self._sender.send(request))
+        response = await self.exchange(request, step)
+        if response.body is None:
+            return response
+        content = await response.body.read(self.facts.max_envelope_bytes)
+        return replace(response, body=None, content=content)
+
+    async def fetch(self, url: str) -> Response:
+        """A result file's bytes, still to come; the key goes along only within the bound origin."""
+        return await follow(
+            lambda request: self.once(request, Step.FILE), Request(method="GET", url=url, repeatable=True)
+        )
+
+    def refusal(self, request: Request, response: Response, step: Step) -> FarcallError | None:
+        """The error a reply's status means; a refused call without a key says how to set one."""
+        error = replies.error(request, response, step, self.clock.now())
+        if response.status == UNAUTHORISED and self.credential is None and error is not None:
+            looked = where_looked(self.provider.name, self.facts.url, self.facts)
+            missing = KeyMissing(f"{error} {looked}")
+            missing.__cause__ = error
+            return missing
+        return error
+
+
+def _is_text(media: str) -> bool:
+    return (
+        media.startswith("text/")
+        or media.endswith(("json", "+xml", "/xml"))
+        or media == "application/x-www-form-urlencoded"
+    )
+
+
+def _onward(request: Request, response: Response, inside: str) -> Request | None:
+    """The request a redirect asks for; None if it is not followed.
+
+    A read goes anywhere (the key stays behind); a submission only within the bound origin, and only as it was.
+    """
+    place = response.headers.get("location", "")
+    if not place:
+        return None
+    url = urljoin(request.url, place)
+    if not url.startswith(("http://", "https://")):
+        return None
+    if request.method in {"GET", "HEAD"}:
+        kept = {k: v for k, v in request.headers.items() if k.lower() not in {"authorization", "cookie"}}
+        return replace(request, url=url, headers=request.headers if url.startswith(inside) else kept)
+    same_again = response.status in {307, 308} and url.startswith(inside)
+    whole = isinstance(request.body, bytes) or request.body.repeatable
+    return replace(request, url=url) if same_again and whole else None
