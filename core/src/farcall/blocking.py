@@ -97,7 +97,8 @@ class Job:
             WaitTimeout: It has not ended yet; it goes on.
         """
         error = self._run(self._async.exception(timeout_s))
-        return _named(error, self)
+        _named(error, self)
+        return error
 
     def cancel(self, timeout_s: float | None = None) -> Snapshot:
         """Ask the host to cancel it; returns the latest look once the host has answered.

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from farcall.errors import ProtocolError, Unreachable
+from farcall.errors import FarcallError, ProtocolError, Unreachable
 from farcall.wire import BytesBody, Headers, Request, Response
 
 Message = MutableMapping[str, Any]
@@ -87,6 +87,10 @@ class _Exchange:
         if self._more and not self._gone.is_set():
             try:
                 return {"type": "http.request", "body": await anext(self._upload), "more_body": True}
+            except FarcallError as error:  # a file that shrank, say: the caller's own fault, not the app's
+                if not self._head.done():
+                    self._head.set_exception(error)
+                self._gone.set()
             except StopAsyncIteration:
                 self._more = False
                 return {"type": "http.request", "body": b"", "more_body": False}

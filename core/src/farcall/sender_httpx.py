@@ -6,6 +6,8 @@ silence limit.
 
 from __future__ import annotations
 
+import asyncio
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -30,6 +32,7 @@ class HttpxSender:
     def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
         limits = httpx.Limits(max_connections=None, keepalive_expiry=3.0)
         self._transport = transport or httpx.AsyncHTTPTransport(limits=limits)
+        self._open: weakref.WeakSet[httpx.Response] = weakref.WeakSet()
 
     async def send(self, request: Request) -> Response:
         """The reply once its headers are there.
@@ -42,11 +45,14 @@ class HttpxSender:
         except httpx.TransportError as error:
             raise _lower(error, request) from error
         answer.request = httpx.Request(request.method, request.url)
+        self._open.add(answer)
         reading = _Reading(answer, request)
         return Response(status=answer.status_code, headers=answer.headers, body=reading, url=request.url)
 
     async def close(self) -> None:
         """Give up every connection."""
+        for answer in list(self._open):
+            await answer.aclose()
         await self._transport.aclose()
 
 
@@ -83,8 +89,6 @@ class _Reading:
         return b"".join(parts)
 
     def drop(self) -> None:
-        import asyncio
-
         closing = asyncio.get_running_loop().create_task(self._answer.aclose())
         _closing.add(closing)
         closing.add_done_callback(_closing.discard)

@@ -191,8 +191,7 @@ class Tracked:
         kind = _ERRORS.get(self.snapshot.state)
         if kind is None:
             return None
-        error = kind(_sentence(self.endpoint.name, self.snapshot), snapshot=self.snapshot)
-        return error
+        return kind(_sentence(self.endpoint.name, self.snapshot), snapshot=self.snapshot)
 
 
 _ERRORS: dict[State, type[ServiceError]] = {

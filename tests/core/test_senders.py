@@ -1,0 +1,300 @@
+"""One contract for every sender: a dumb pipe that carries exactly what it was given."""
+
+import asyncio
+import contextlib
+import gzip
+import json
+
+import pytest
+
+from farcall.errors import FileError, ProtocolError, Unreachable
+from farcall.sender_aiohttp import AiohttpSender
+from farcall.sender_asgi import AsgiSender
+from farcall.sender_httpx import HttpxSender
+from farcall.wire import BytesBody, Request, StreamBody
+
+
+class App:
+    """An ASGI app that tells what it was asked, and what became of its callers."""
+
+    def __init__(self):
+        self.gone = asyncio.Event()
+        self.started = 0
+        self.stopped = 0
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "lifespan":
+            await receive()
+            self.started += 1
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            self.stopped += 1
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        await getattr(self, scope["path"].strip("/").partition("/")[0])(scope, receive, send)
+
+    async def echo(self, scope, receive, send):
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        said = {
+            "method": scope["method"],
+            "raw_path": scope["raw_path"].decode(),
+            "query": scope["query_string"].decode(),
+            "headers": {k.decode(): v.decode() for k, v in scope["headers"]},
+            "body": body.decode("latin-1"),
+        }
+        await reply(send, json.dumps(said).encode(), [(b"content-type", b"application/json")])
+
+    async def redirect(self, scope, receive, send):
+        await reply(send, b"", [(b"location", b"/echo")], 302)
+
+    async def cookie(self, scope, receive, send):
+        await reply(send, b"", [(b"set-cookie", b"a=1; Path=/")])
+
+    async def zipped(self, scope, receive, send):
+        await reply(send, gzip.compress(b"plain " * 1000), [(b"content-encoding", b"gzip")])
+
+    async def big(self, scope, receive, send):
+        await reply(send, b"x" * 300_000, [])
+
+    async def raises(self, scope, receive, send):
+        raise RuntimeError("kaput")
+
+    async def endless(self, scope, receive, send):
+        await receive()
+        hung_up = asyncio.ensure_future(receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not hung_up.done():
+            with contextlib.suppress(OSError):
+                await send({"type": "http.response.body", "body": b"0\n", "more_body": True})
+            await asyncio.sleep(0.005)
+        if hung_up.result()["type"] == "http.disconnect":
+            self.gone.set()
+
+
+async def reply(send, body, headers, status=200):
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture(params=["aiohttp", "httpx", "asgi"])
+def pipe(request, serve):
+    """A sender and the address of the app it reaches."""
+    app = App()
+    if request.param == "asgi":
+        return lambda: AsgiSender(app), "http://localhost", app
+    make = {"aiohttp": AiohttpSender, "httpx": HttpxSender}[request.param]
+    return make, serve(app).url, app
+
+
+def run(pipe, use):
+    async def main():
+        make, url, app = pipe
+        sender = make()
+        try:
+            return await use(sender, url, app)
+        finally:
+            await sender.close()
+            await sender.close()
+
+    return asyncio.run(main())
+
+
+async def ask(sender, url, **request):
+    response = await sender.send(Request(**{"method": "GET", **request, "url": url}))
+    return response, await response.body.read(1_000_000)
+
+
+def test_method_headers_and_body_arrive_as_they_were_given(pipe):
+    async def use(sender, url, _):
+        _, content = await ask(sender, url + "/echo", method="PUT", headers={"x-a": "1"}, body=b"abc")
+        return json.loads(content)
+
+    said = run(pipe, use)
+    assert (said["method"], said["body"], said["headers"]["x-a"]) == ("PUT", "abc", "1")
+    assert said["headers"]["content-length"] == "3"
+
+
+def test_an_address_is_not_quoted_anew(pipe):
+    async def use(sender, url, _):
+        _, content = await ask(sender, url + "/echo/a%2Fb?sig=a%2Bb%3D%3D&x=%7E")
+        return json.loads(content)
+
+    said = run(pipe, use)
+    assert said["query"] == "sig=a%2Bb%3D%3D&x=%7E"
+    assert said["raw_path"].split("?")[0] == "/echo/a%2Fb"
+
+
+def test_a_streamed_body_with_a_length_says_it(pipe):
+    async def use(sender, url, _):
+        _, content = await ask(sender, url + "/echo", method="POST", body=BytesBody(b"x" * 300_000))
+        return json.loads(content)
+
+    said = run(pipe, use)
+    assert said["headers"]["content-length"] == "300000"
+    assert len(said["body"]) == 300_000
+
+
+def test_a_streamed_body_without_a_length_arrives_whole(pipe):
+    async def use(sender, url, _):
+        _, content = await ask(sender, url + "/echo", method="POST", body=StreamBody([b"a" * 1000, b"b" * 1000]))
+        return json.loads(content)
+
+    assert run(pipe, use)["body"] == "a" * 1000 + "b" * 1000
+
+
+def test_a_redirect_is_handed_on_and_not_followed(pipe):
+    async def use(sender, url, _):
+        response, _ = await ask(sender, url + "/redirect")
+        return response
+
+    response = run(pipe, use)
+    assert (response.status, response.headers["Location"]) == (302, "/echo")
+
+
+def test_cookies_are_not_kept(pipe):
+    async def use(sender, url, _):
+        await ask(sender, url + "/cookie")
+        _, content = await ask(sender, url + "/echo")
+        return json.loads(content)
+
+    assert "cookie" not in run(pipe, use)["headers"]
+
+
+def test_a_compressed_reply_is_read_plain(pipe):
+    async def use(sender, url, _):
+        _, content = await ask(sender, url + "/zipped")
+        return content
+
+    assert run(pipe, use) == b"plain " * 1000
+
+
+def test_a_reply_larger_than_the_limit_is_a_protocol_error(pipe):
+    async def use(sender, url, _):
+        response = await sender.send(Request(method="GET", url=url + "/big"))
+        with pytest.raises(ProtocolError, match="larger than the 1,000 bytes"):
+            await response.body.read(1000)
+
+    run(pipe, use)
+
+
+def test_a_reply_comes_piece_by_piece_and_hanging_up_reaches_the_app(pipe):
+    async def use(sender, url, app):
+        response = await sender.send(Request(method="GET", url=url + "/endless"))
+        chunks = response.body.chunks()
+        first = await anext(chunks)
+        await chunks.aclose()
+        response.drop()
+        async with asyncio.timeout(5):
+            while not app.gone.is_set():  # set in the server's thread where there is one
+                await asyncio.sleep(0.005)
+        return first
+
+    assert run(pipe, use).startswith(b"0\n")
+
+
+def test_a_fault_while_the_body_is_read_is_what_is_raised(pipe):
+    class Shrunk:
+        length = 1000
+        repeatable = True
+
+        async def chunks(self):
+            yield b"x" * 10
+            raise FileError("the file shrank")
+
+    async def use(sender, url, _):
+        with pytest.raises(FileError, match="shrank"):
+            response = await sender.send(Request(method="POST", url=url + "/echo", body=Shrunk()))
+            await response.body.read(1000)
+
+    run(pipe, use)
+
+
+def test_an_app_that_raises_is_an_answer_or_unreachable(pipe):
+    async def use(sender, url, _):
+        response = await sender.send(Request(method="GET", url=url + "/raises"))
+        return response.status
+
+    try:
+        assert run(pipe, use) == 500
+    except Unreachable as error:
+        assert "kaput" in str(error)
+
+
+def test_an_app_in_this_process_is_started_once_and_shut_down():
+    app = App()
+
+    async def main():
+        sender = AsgiSender(app)
+        await asyncio.gather(*(ask(sender, "http://localhost/echo") for _ in range(5)))
+        assert (app.started, app.stopped) == (1, 0)
+        await sender.close()
+
+    asyncio.run(main())
+    assert (app.started, app.stopped) == (1, 1)
+
+
+@pytest.mark.parametrize("make", [AiohttpSender, HttpxSender])
+def test_a_refused_connection_is_surely_unsent(make):
+    async def main():
+        sender = make()
+        try:
+            await sender.send(Request(method="POST", url="http://127.0.0.1:9/x", body=b"paid"))
+        finally:
+            await sender.close()
+
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:9 gave no reply") as caught:
+        asyncio.run(main())
+    assert caught.value.unsent
+
+
+@pytest.mark.parametrize("make", [AiohttpSender, HttpxSender])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_connection_that_closes_without_an_answer_is_not_tried_again(make, method, raw_server):
+    answers = iter([True, False])
+
+    async def handler(request, writer):
+        if next(answers):
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            await writer.drain()
+            return True
+        return False
+
+    server = raw_server(handler)
+
+    async def main():
+        sender = make()
+        try:
+            await ask(sender, server.url)
+            await sender.send(Request(method=method, url=server.url, body=b"once"))
+        finally:
+            await sender.close()
+
+    with pytest.raises(Unreachable) as caught:
+        asyncio.run(main())
+    assert not caught.value.unsent
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("make", [AiohttpSender, HttpxSender])
+def test_silence_ends_in_unreachable(make, raw_server):
+    async def handler(request, writer):
+        await asyncio.sleep(30)
+        return False
+
+    server = raw_server(handler)
+
+    async def main():
+        sender = make()
+        try:
+            await sender.send(Request(method="POST", url=server.url, body=b"x", silence_s=0.1))
+        finally:
+            await sender.close()
+
+    with pytest.raises(Unreachable) as caught:
+        asyncio.run(main())
+    assert not caught.value.unsent
