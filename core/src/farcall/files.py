@@ -8,6 +8,7 @@ import mimetypes
 import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -253,6 +254,16 @@ class File:
         """The file as a plain value, for providers."""
         return self._async.value
 
+    @property
+    def public(self) -> bool:
+        """Whether it lies at an address that anybody may fetch, as far as we know."""
+        return self.value.body is None and self._async._fetch is plain_fetch  # noqa: SLF001 - its other half
+
+    def carried(self) -> FileValue:
+        """The file with its bytes within reach: one that lies elsewhere is fetched while it is sent."""
+        value = self.value
+        return value if value.body is not None else replace(value, body=_Fetched(self._async))
+
     def read(self) -> bytes:
         """All bytes, in memory.
 
@@ -333,6 +344,19 @@ async def follow(send: Callable[[Request], Awaitable[Response]], request: Reques
         request=request,
         response=response,
     )
+
+
+class _Fetched:
+    """A file that lies elsewhere, fetched anew each time it is read."""
+
+    repeatable = True
+
+    def __init__(self, file: AsyncFile) -> None:
+        self.length = file.size
+        self._file = file
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        return self._file.chunks()
 
 
 class _Closing:

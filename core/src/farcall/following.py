@@ -102,8 +102,8 @@ class Follower:
         task.add_done_callback(self._over)
 
     def _make_room(self) -> None:
-        """Give up a look held open, so that its jobs join the next one; only where a look may be repeated."""
-        if len(self._held) < HELD_OPEN or not self._engine.facts.poll_repeatable:
+        """Give up a look held open, so that its jobs join the next one; only where that loses nothing."""
+        if len(self._held) < HELD_OPEN or self._engine.facts.read_once:
             return
         for task in list(self._held)[: HELD_OPEN // 2]:
             task.cancel()

@@ -196,7 +196,7 @@ def python_name(text: str) -> str:
     """
     import keyword
 
-    name = re.sub(r"\W+", "_", _CAMEL.sub("_", text)).strip("_").lower() or "root"
+    name = re.sub(r"[\W_]+", "_", _CAMEL.sub("_", text)).strip("_").lower() or "root"
     name = f"_{name}" if name[0].isdigit() else name
     return f"{name}_" if keyword.iskeyword(name) else name
 

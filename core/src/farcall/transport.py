@@ -35,14 +35,14 @@ async def travelling(engine: Engine, tracked: Tracked, values: Mapping[str, Any]
 
 
 async def _one(engine: Engine, tracked: Tracked, name: str, file: File) -> FileValue | str:
-    value = file.value
-    if value.url is not None and value.body is None:
-        return value.url
+    value = file.carried()
     policy = engine.provider.file_transport(engine.binding, tracked.endpoint, name, value.info)
     if not isinstance(policy, FilePolicy):
         sent = await engine.courier.run(policy, Step.FILE)
         engine.tell("uploaded", tracked, file=value.name)
         return sent.url if sent.url is not None and sent.body is None else sent
+    if policy.links and file.public and value.url is not None:
+        return value.url
     limit = policy.max_inline_bytes
     if limit is not None and value.size is not None and value.size > limit:
         raise InputError(

@@ -169,10 +169,12 @@ class FilePolicy:
     Args:
         inline: `part` sends it as a multipart part, streamed; `data_uri` as a `data:` text, held in memory.
         max_inline_bytes: The largest file sent inline; None for no limit.
+        links: Whether the host fetches a public http(s) address itself; else we fetch it and send the bytes.
     """
 
     inline: str = "part"
     max_inline_bytes: int | None = None
+    links: bool = False
 
 
 def base_name(name: str, fallback: str = "file") -> str:

@@ -1,0 +1,156 @@
+"""Requests out: submit, look, cancel, stream, in each dialect."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+from farcall import wire
+from farcall.binding import Binding
+from farcall.hookspecs import Call
+from farcall.jobs import JobRef
+from farcall.spec import EndpointSpec, Place
+from farcall.wire import FilePolicy, Request
+
+from farcall_fasttaskapi import dialects, encoding, facts
+from farcall_fasttaskapi.dialects import Dialect
+from farcall_fasttaskapi.envelope import MEDIA_TYPE
+
+ACCEPT: Final[Mapping[str, str]] = {"accept": f"{MEDIA_TYPE}, application/json"}
+ACCEPT_ANY: Final[Mapping[str, str]] = {"accept": f"{MEDIA_TYPE}, application/json, */*;q=0.5"}
+
+LONGEST_WAIT_S: Final = 60.0
+"""How long one of our own servers holds a request open at most."""
+SILENCE_S: Final = 60.0
+PLAIN_SILENCE_S: Final = 3600.0
+"""An endpoint whose reply is the result is silent while it works; jobs of these hosts may take an hour."""
+
+
+def submit(binding: Binding, call: Call) -> Request:
+    """The request that starts a call, or whose reply is its result.
+
+    Raises:
+        InputError: This host cannot take such a value.
+    """
+    dialect, endpoint = dialects.of_binding(binding), call.endpoint
+    sorted_ = encoding.placed(call)
+    headers, body = encoding.body(call, sorted_, dialect)
+    query = sorted_.query
+    if dialect is Dialect.UNKNOWN and endpoint.method == "GET":
+        query = [*query, *_texts(encoding.form_fields(call, sorted_.body, dialect))]
+    waits = dialect is Dialect.FARCALL and endpoint.job is not False and (call.wait_s or 0) > 0
+    wait_s = math.ceil(min(call.wait_s or 0, LONGEST_WAIT_S)) if waits else 0
+    made = {**ACCEPT_ANY, **headers, **sorted_.headers}
+    if waits:
+        made["prefer"] = f"wait={wait_s}"
+    if sorted_.cookies:
+        made["cookie"] = "; ".join(sorted_.cookies)
+    return Request(
+        method=endpoint.method,
+        url=wire.join(binding.options.url, wire.fill(endpoint.path, sorted_.path), query),
+        headers=made,
+        body=body,
+        silence_s=PLAIN_SILENCE_S if endpoint.job is False else SILENCE_S + wait_s,
+    )
+
+
+def _texts(fields: encoding.Fields) -> list[tuple[str, str]]:
+    """A GET's texts once more, for the query: ours reads them there, and FastTaskAPI only in the form."""
+    return [(name, value) for name, value in fields if isinstance(value, str)]
+
+
+def status(binding: Binding, jobs: Sequence[JobRef], wait_s: float | None) -> Request | None:
+    """The request that looks at one job, or at several of our own server's."""
+    if not jobs:
+        return None
+    dialect = dialects.of_job(binding, jobs[0])
+    if dialect is Dialect.FARCALL:
+        wait_s = None if wait_s is None else min(wait_s, LONGEST_WAIT_S)
+        return _look(binding, jobs[0], wait_s) if len(jobs) == 1 else _look_at_all(binding, jobs, wait_s)
+    if len(jobs) > 1:
+        return None
+    if dialect is Dialect.APIPOD:
+        return Request(method="GET", url=_route(binding, "status", jobs[0]), headers=ACCEPT)
+    return Request(method="POST", url=_address(binding, "/status", {"job_id": jobs[0].id}), headers=ACCEPT)
+
+
+def _look(binding: Binding, job: JobRef, wait_s: float | None) -> Request:
+    url, silence_s = _route(binding, "status", job), SILENCE_S + (wait_s or 0)
+    if wait_s is not None:
+        url += f"?wait={wait_s:g}"
+        if (seen := _seen(job)) is not None:
+            url += f"&seen={seen}"
+    return Request(method="GET", url=url, headers=ACCEPT, repeatable=True, silence_s=silence_s)
+
+
+def _look_at_all(binding: Binding, jobs: Sequence[JobRef], wait_s: float | None) -> Request:
+    asked: dict[str, Any] = {"ids": [job.id for job in jobs], "seen": [_seen(job) for job in jobs]}
+    headers, body = wire.json_body(asked if wait_s is None else {**asked, "wait": wait_s})
+    return Request(
+        method="POST",
+        url=_address(binding, "/status"),
+        headers={**ACCEPT, **headers},
+        body=body,
+        repeatable=True,
+        silence_s=SILENCE_S + (wait_s or 0),
+    )
+
+
+def _seen(job: JobRef) -> int | None:
+    revision = job.data.get("rev", "")
+    return int(revision) if revision.isascii() and revision.isdigit() else None
+
+
+def cancel(binding: Binding, job: JobRef) -> Request | None:
+    """The request that cancels a job; None: FastTaskAPI has no such route, though its envelopes name one."""
+    if dialects.of_job(binding, job) is Dialect.FASTTASKAPI:
+        return None
+    return Request(method="POST", url=_route(binding, "cancel", job), headers=ACCEPT, repeatable=True)
+
+
+def stream(binding: Binding, job: JobRef) -> Request | None:
+    """The request that opens a job's output; None where there is none.
+
+    A chat endpoint's envelope names a stream even if none was asked for, and opening it then blocks; so there
+    the job must say that it streams. Source: apipod 1.0.33, run 2026-11-23.
+    """
+    told = job.data.get("stream")
+    if told is None or dialects.of_job(binding, job) is not Dialect.APIPOD:
+        return None
+    if told != "now" and _takes_json(binding, job.endpoint):
+        return None
+    return Request(method="GET", url=_route(binding, "stream", job), headers={"accept": "text/event-stream"})
+
+
+def _takes_json(binding: Binding, name: str) -> bool:
+    return any(
+        parameter.place is Place.JSON
+        for endpoint in endpoints(binding)
+        if endpoint.name == name
+        for parameter in endpoint.parameters.values()
+    )
+
+
+def endpoints(binding: Binding) -> Sequence[EndpointSpec]:
+    """The service's endpoints: the described ones, else the binding's own."""
+    described = () if binding.service is None else binding.service.endpoints
+    return described or binding.endpoints
+
+
+def file_policy(binding: Binding, endpoint: EndpointSpec, parameter: str) -> FilePolicy:
+    """How a file travels to this endpoint."""
+    declared = endpoint.parameters.get(parameter)
+    if declared is not None and declared.place is Place.JSON:
+        return facts.IN_JSON
+    return facts.FILES[dialects.of_binding(binding)]
+
+
+def _route(binding: Binding, verb: str, job: JobRef) -> str:
+    return _address(binding, f"/{verb}/{quote(job.id, safe='')}")
+
+
+def _address(binding: Binding, path: str, query: Mapping[str, str] | None = None) -> str:
+    """One of the server's own routes; it may have put them under a prefix."""
+    return wire.join(binding.options.url, binding.traits.get("prefix", "") + path, query or ())

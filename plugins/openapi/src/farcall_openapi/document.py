@@ -1,0 +1,108 @@
+"""An OpenAPI document as a service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from farcall.binding import Binding
+from farcall.errors import UsageError
+from farcall.schemas import resolve
+from farcall.spec import EndpointSpec, Problem, ServiceSpec
+from farcall.wire import Document
+
+from farcall_openapi import operation, security, servers
+from farcall_openapi.operation import Operation
+from farcall_openapi.options import Options
+from farcall_openapi.shape import MalformedError, members, text
+
+METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+
+def describe(binding: Binding, document: Document) -> ServiceSpec:
+    """The service; an operation that cannot be read is a problem, and the others still bind.
+
+    Raises:
+        UsageError: This is no OpenAPI 3 document, or the options name a server it does not have.
+    """
+    root = _checked(document.content)
+    reader = _Reader(root, binding.options, document.url)
+    endpoints = tuple(reader.endpoints())
+    schemes, unusable = security.schemes(root)
+    info = root["info"] if isinstance(root.get("info"), Mapping) else {}
+    return ServiceSpec(
+        title=text(info.get("title")),
+        version=text(info.get("version")),
+        doc=text(info.get("description")) or text(info.get("summary")),
+        endpoints=endpoints,
+        security=schemes,
+        traits={"url": reader.url, "openapi": root["openapi"]},
+        problems=(*reader.problems, *unusable),
+    )
+
+
+def _checked(content: Any) -> Mapping[str, Any]:
+    if isinstance(content, Mapping) and isinstance(content.get("swagger"), str):
+        raise UsageError(f"This is a Swagger {content['swagger']} document; OpenAPI 3.0 and 3.1 are read; convert it.")
+    if not isinstance(content, Mapping) or not isinstance(content.get("openapi"), str):
+        raise UsageError('This is no OpenAPI document: it is no object with "openapi".')
+    if not content["openapi"].startswith("3."):
+        raise UsageError(f"This document is of OpenAPI {content['openapi']}; 3.0 and 3.1 are read.")
+    return content
+
+
+class _Reader:
+    """Goes through a document once and keeps what could not be read."""
+
+    def __init__(self, root: Mapping[str, Any], options: Options, document_url: str) -> None:
+        self.root, self.document_url = root, document_url
+        self.unchosen = Options(url=options.url)  # server= and server_variables= mean the document's own servers
+        self.problems: list[Problem] = []
+        self.url = self._base(root.get("servers"), "servers", options)
+
+    def endpoints(self) -> Iterator[EndpointSpec]:
+        paths = self.root.get("paths", {})
+        if not isinstance(paths, Mapping):
+            self.problems.append(Problem("paths", "it is no object"))
+            return
+        for path, raw in paths.items():
+            if isinstance(path, str) and path.startswith("/"):
+                yield from self._of_path(path, raw)
+            elif not str(path).startswith("x-"):
+                self.problems.append(Problem(str(path), "a path starts with /"))
+
+    def _of_path(self, path: str, raw: Any) -> Iterator[EndpointSpec]:
+        try:
+            item = resolve(members(raw, "the path item"), self.root)
+        except ValueError as error:
+            self.problems.append(Problem(path, str(error)))
+            return
+        for method in METHODS:
+            if method in item:
+                where = f"{method.upper()} {path}"
+                try:
+                    yield self._of_operation(path, method, item, where)
+                except ValueError as error:
+                    self.problems.append(Problem(where, str(error)))
+
+    def _of_operation(self, path: str, method: str, item: Mapping[str, Any], where: str) -> EndpointSpec:
+        content = members(item[method], "the operation")
+        stated = content.get("servers") or item.get("servers")
+        own = self._base(stated, where, self.unchosen) if stated else ""
+        return operation.endpoint(
+            Operation(
+                path=path,
+                method=method,
+                item=item,
+                content=content,
+                root=self.root,
+                server="" if own == self.url else own,
+            )
+        )
+
+    def _base(self, stated: Any, where: str, options: Options) -> str:
+        try:
+            return servers.base(stated, options, self.document_url)
+        except MalformedError as error:
+            self.problems.append(Problem(where, str(error)))
+            return servers.base(None, self.unchosen, self.document_url)

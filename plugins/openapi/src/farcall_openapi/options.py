@@ -1,0 +1,33 @@
+"""What a binding to an OpenAPI service takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, field_validator
+
+
+class Options(BaseModel):
+    """Where the service is.
+
+    Args:
+        url: Its address or its document's; `localhost:8000` means http. None: the document says it.
+        server: Which of the document's servers is meant, counted from 0.
+        server_variables: Values for the variables in that server's address; the others have their defaults.
+    """
+
+    url: str | None = None
+    server: int = Field(default=0, ge=0)
+    server_variables: Mapping[str, str] = Field(default_factory=dict)
+
+    @field_validator("url")
+    @classmethod
+    def _absolute(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        whole = url.strip() if "://" in url else f"http://{url.strip()}"
+        parts = urlsplit(whole)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{url!r} is no http or https address")
+        return whole.rstrip("/")

@@ -1,0 +1,82 @@
+"""Arguments in, the request out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from farcall.binding import Binding
+from farcall.errors import InputError, UsageError
+from farcall.hookspecs import Call, ProviderFacts
+from farcall.wire import Request
+
+from farcall_openapi import content
+from farcall_openapi.parameters import cookie_pairs, header_text, path_text, query_pairs
+from farcall_openapi.plan import Plan, plan
+
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def facts(binding: Binding) -> ProviderFacts:
+    """Every reply is the result.
+
+    Raises:
+        UsageError: Once the document was read: neither it nor the user says where the service is.
+    """
+    url = address(binding)
+    if not url and binding.service is not None:
+        raise UsageError('The document names no server; say where the service is: url="https://…".')
+    return ProviderFacts(url=url, result_in_reply=True)
+
+
+def address(binding: Binding) -> str:
+    """The service's base address: what its description worked out, else the user's; empty if unknown."""
+    return binding.traits.get("url") or binding.options.url or ""
+
+
+def request(binding: Binding, call: Call) -> Request:
+    """The request that starts a call.
+
+    Raises:
+        InputError: An argument cannot stand where it has to.
+    """
+    layout = plan(call.endpoint)
+    body_headers, body = content.write(layout, call)
+    method = call.endpoint.method
+    return Request(
+        method=method,
+        url=(layout.server or address(binding)) + _path(layout, call.arguments) + _query(layout, call.arguments),
+        headers={"accept": layout.accept, **_headers(layout, call.arguments), **body_headers},
+        body=body,
+        repeatable=method in _READS,
+    )
+
+
+def _path(layout: Plan, arguments: Mapping[str, Any]) -> str:
+    parts = []
+    for piece in layout.pieces:
+        if isinstance(piece, str):
+            parts.append(piece)
+        elif piece.name in arguments:
+            parts.append(path_text(piece, arguments[piece.name]))
+        else:
+            raise InputError(f"{piece.name} stands in the path, so it must be given.")
+    return "".join(parts)
+
+
+def _query(layout: Plan, arguments: Mapping[str, Any]) -> str:
+    given = [slot for slot in layout.query if slot.name in arguments]
+    pairs = [pair for slot in given for pair in query_pairs(slot, arguments[slot.name])]
+    start = "&" if any("?" in piece for piece in layout.pieces if isinstance(piece, str)) else "?"
+    return start + "&".join(pairs) if pairs else ""
+
+
+def _headers(layout: Plan, arguments: Mapping[str, Any]) -> dict[str, str]:
+    headers = {
+        slot.wire: header_text(slot, arguments[slot.name])
+        for slot in layout.headers
+        if arguments.get(slot.name) is not None
+    }
+    given = [slot for slot in layout.cookies if slot.name in arguments]
+    cookies = [pair for slot in given for pair in cookie_pairs(slot, arguments[slot.name])]
+    return {**headers, "cookie": "; ".join(cookies)} if cookies else headers

@@ -1,0 +1,56 @@
+"""How a document says that a key is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from farcall.schemas import resolve
+from farcall.spec import Problem, SecurityScheme
+
+from farcall_openapi.shape import MalformedError, members, text
+
+
+def schemes(document: Mapping[str, Any]) -> tuple[tuple[SecurityScheme, ...], list[Problem]]:
+    """The ways a service takes a key, the ones it demands first, and those that cannot be used."""
+    components = document.get("components")
+    declared = components.get("securitySchemes") if isinstance(components, Mapping) else None
+    if not isinstance(declared, Mapping):
+        return (), []
+    found: dict[SecurityScheme, None] = {}
+    problems = []
+    for name in dict.fromkeys([*_demanded(document, declared), *declared]):
+        try:
+            found[_scheme(resolve(members(declared[name], "it"), document))] = None
+        except ValueError as error:
+            problems.append(Problem(f"securitySchemes {name}", str(error)))
+    return tuple(found), problems
+
+
+def _demanded(document: Mapping[str, Any], declared: Mapping[str, Any]) -> Iterator[str]:
+    """Names in the document's own `security`, then in its operations'."""
+    items = document.get("paths")
+    paths = [item for item in items.values() if isinstance(item, Mapping)] if isinstance(items, Mapping) else []
+    operations = [value for item in paths for value in item.values() if isinstance(value, Mapping)]
+    for holder in (document, *operations):
+        demands = holder.get("security")
+        for demand in demands if isinstance(demands, list) else []:
+            yield from (name for name in demand if name in declared) if isinstance(demand, Mapping) else ()
+
+
+def _scheme(scheme: Mapping[str, Any]) -> SecurityScheme:
+    kind, name, place = scheme.get("type"), text(scheme.get("name")), scheme.get("in")
+    if kind in {"oauth2", "openIdConnect"}:
+        return SecurityScheme(kind="bearer")
+    if kind == "http":
+        word = text(scheme.get("scheme")).lower()
+        if word == "bearer":
+            return SecurityScheme(kind="bearer")
+        if word == "basic":
+            return SecurityScheme(kind="basic")
+        raise MalformedError(f"the HTTP scheme {word!r} is not supported; bearer and basic are")
+    if kind != "apiKey":
+        raise MalformedError(f"the type {kind!r} is not supported; apiKey, http, oauth2 and openIdConnect are")
+    if not name or place not in {"header", "query", "cookie"}:
+        raise MalformedError("an apiKey needs a name and is in header, query or cookie")
+    return SecurityScheme(kind=place, name=name)
