@@ -90,6 +90,7 @@ class Engine:
     async def close(self) -> None:
         """Stop following and give the connections up; the host's jobs go on."""
         self.closed = True
+        self.follower.close()
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()

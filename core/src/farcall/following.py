@@ -7,6 +7,7 @@ import heapq
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from farcall.errors import UsageError
 from farcall.jobs import Snapshot
 from farcall.tracking import same
 
@@ -56,6 +57,13 @@ class Follower:
         self._news.set()
         if self._dispatcher is None or self._dispatcher.done():
             self._dispatcher = self._engine.spawn(self._dispatch(), "follow")
+
+    def close(self) -> None:
+        """Follow nothing any more; who still waits is told."""
+        left = [tracked for _, _, tracked in self._waiting] + [t for group in self._looks.values() for t in group]
+        self._waiting.clear()
+        for tracked in left:
+            tracked.lose(UsageError("The service was closed while this job was followed; the job goes on at its host."))
 
     async def _dispatch(self) -> None:
         """Start looks as they fall due, while any job waits for one."""

@@ -6,10 +6,14 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Optional, Union
+from urllib.parse import unquote
 
 from pydantic import Field
 
 from farcall.files import File
+
+DEEPEST: Final = 8
+MOST_PARTS: Final = 1000
 
 _PLAIN: Final[Mapping[str, Any]] = {
     "string": str,
@@ -55,74 +59,105 @@ def resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, 
         beside = {**{k: v for k, v in schema.items() if k != "$ref"}, **beside}
         if not pointer.startswith("#"):
             raise ValueError(f"the reference {pointer!r} leaves the document")
-        target: Any = root
-        for part in pointer.lstrip("#").strip("/").split("/"):
-            key = part.replace("~1", "/").replace("~0", "~")
-            if not isinstance(target, Mapping) or key not in target:
-                raise ValueError(f"the reference {pointer!r} leads nowhere")
-            target = target[key]
+        target = _pointed(pointer, root)
         if not isinstance(target, Mapping):
             raise ValueError(f"the reference {pointer!r} leads to no schema")  # noqa: TRY004 - as documented
         schema = target
     return {**schema, **beside} if beside else schema
 
 
+def _pointed(pointer: str, root: Mapping[str, Any]) -> Any:
+    """What a JSON pointer in a URI fragment (RFC 6901) points at."""
+    target: Any = root
+    for part in unquote(pointer).lstrip("#").strip("/").split("/"):
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(target, list) and key.isdigit() and int(key) < len(target):
+            target = target[int(key)]
+        elif isinstance(target, Mapping) and key in target:
+            target = target[key]
+        else:
+            raise ValueError(f"the reference {pointer!r} leads nowhere")
+    return target
+
+
 def is_file(schema: Mapping[str, Any]) -> bool:
     """Whether a schema means a file's bytes, in any of the dialects in use."""
     if schema.get("format") == "binary":
         return True
+    if schema.get("contentEncoding"):  # the bytes written out as text, which is a text
+        return False
     media = schema.get("contentMediaType")
     return schema.get("type") == "string" and isinstance(media, str) and media == "application/octet-stream"
 
 
-def to_type(schema: Mapping[str, Any] | bool, root: Mapping[str, Any], depth: int = 0) -> Any:  # noqa: FBT001 - JSON Schema's own true
+def to_type(schema: Any, root: Mapping[str, Any]) -> Any:
     """The Python type (or annotated type) that accepts what a JSON Schema accepts.
 
     It may accept more: what it cannot say (patterns, conditionals) is left to the service. Deeper than eight levels,
-    or inside a recursion, it is `Any`.
+    inside a recursion, or beyond a thousand parts it is `Any`.
 
     Args:
         schema: The schema; `True` and `{}` accept all.
         root: The document its local references point into.
-        depth: Levels above this one.
+
+    Raises:
+        ValueError: It is no schema, or a reference in it leads nowhere.
     """
-    if isinstance(schema, bool) or not schema or depth > 8:
-        return Any
-    schema = resolve(schema, root)
-    if is_file(schema):
-        return File
-    if "const" in schema:
-        return _literal([schema["const"]])
-    if isinstance(schema.get("enum"), list) and schema["enum"]:
-        kind = _literal(schema["enum"])
-        return Optional[kind] if schema.get("nullable") else kind  # noqa: UP045
-    variants = schema.get("anyOf") or schema.get("oneOf")
-    if isinstance(variants, list) and variants:
-        return _union([to_type(v, root, depth + 1) for v in variants if isinstance(v, Mapping | bool)])
-    if isinstance(schema.get("allOf"), list) and len(schema["allOf"]) == 1 and "type" not in schema:
-        return to_type(schema["allOf"][0], root, depth + 1)
-    names = schema.get("type")
-    if isinstance(names, list):
-        return _union([to_type({**schema, "type": name}, root, depth + 1) for name in names])
-    kind = _one(names, schema, root, depth)
-    return Optional[kind] if schema.get("nullable") is True else kind  # noqa: UP045
+    return _Types(root).of(schema, 0)
 
 
-def _one(name: Any, schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Any:
-    if name == "array" and isinstance(schema.get("items"), Mapping | bool):
-        item = to_type(schema["items"], root, depth + 1)
-        kind: Any = list[item]  # type: ignore[valid-type]  # a type made at run time
-    elif name == "object" and isinstance(schema.get("additionalProperties"), Mapping):
-        value = to_type(schema["additionalProperties"], root, depth + 1)
-        kind = dict[str, value]  # type: ignore[valid-type]
-    elif name == "string" and schema.get("format") in _FORMATS:
-        return _FORMATS[schema["format"]]
-    else:
-        kind = _PLAIN.get(name, Any) if isinstance(name, str) else Any
-    return _limited(kind, schema)
+class _Types:
+    """Reads one schema, with a budget, since a few references that branch can stand for millions of parts."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._budget = MOST_PARTS
+
+    def of(self, schema: Any, depth: int) -> Any:
+        self._budget -= 1
+        if schema is True or schema == {} or depth > DEEPEST or self._budget < 0:
+            return Any
+        if not isinstance(schema, Mapping):
+            raise ValueError(f"{schema!r} is no schema")  # noqa: TRY004 - as documented
+        schema = resolve(schema, self._root)
+        if is_file(schema):
+            return File
+        if "const" in schema:
+            return _literal([schema["const"]])
+        kind = self._combined(schema, depth)
+        return Optional[kind] if schema.get("nullable") is True else kind  # noqa: UP045
+
+    def _combined(self, schema: Mapping[str, Any], depth: int) -> Any:
+        if isinstance(schema.get("enum"), list) and schema["enum"]:
+            return _literal(schema["enum"])
+        variants = schema.get("anyOf") or schema.get("oneOf")
+        if isinstance(variants, list) and variants:
+            return _union([self.of(variant, depth + 1) for variant in variants])
+        parts = schema.get("allOf")
+        if isinstance(parts, list) and len(parts) == 1 and "type" not in schema:
+            return self.of(parts[0], depth + 1)
+        names = schema.get("type")
+        if isinstance(names, list):
+            return _union([self.of({**schema, "type": name}, depth + 1) for name in names])
+        return self._one(names, schema, depth)
+
+    def _one(self, name: Any, schema: Mapping[str, Any], depth: int) -> Any:
+        if name == "array" and "items" in schema:
+            item = self.of(schema["items"], depth + 1)
+            kind: Any = list[item]  # type: ignore[valid-type]  # a type made at run time
+        elif name == "object" and isinstance(schema.get("additionalProperties"), Mapping):
+            value = self.of(schema["additionalProperties"], depth + 1)
+            kind = dict[str, value]  # type: ignore[valid-type]
+        elif name == "string" and schema.get("format") in _FORMATS:
+            return _FORMATS[schema["format"]]
+        else:
+            kind = _PLAIN.get(name, Any) if isinstance(name, str) else Any
+        return _limited(kind, schema)
 
 
 def _limited(kind: Any, schema: Mapping[str, Any]) -> Any:
+    if kind is None or kind is Any:
+        return kind
     limits: dict[str, Any] = {
         ours: schema[theirs]
         for theirs, ours in _LIMITS.items()
@@ -134,10 +169,7 @@ def _limited(kind: Any, schema: Mapping[str, Any]) -> Any:
         limits["lt"] = limits.pop("le")
     sized = kind is str or getattr(kind, "__origin__", kind) in {list, dict}
     wanted = {k: v for k, v in limits.items() if k.endswith("length") == sized}
-    return Annotated[kind, Field(**wanted)] if wanted and kind in _LIMITABLE | {kind} else kind
-
-
-_LIMITABLE: Final = frozenset({int, float, str})
+    return Annotated[kind, Field(**wanted)] if wanted and kind is not bool else kind
 
 
 def _literal(values: list[Any]) -> Any:

@@ -142,6 +142,7 @@ class _Reading:
                 async with asyncio.timeout(self._request.silence_s or SILENCE_S):
                     chunk = await content.readany()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._answer.close()
             raise _cut(error, self._request) from error
         return chunk
 

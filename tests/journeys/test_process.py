@@ -1,0 +1,176 @@
+"""farcall in a program's life: Ctrl-C, the end of the program, forks, and threads of its own."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import farcall
+from farcall import errors
+
+
+def python(program, *args, **options):
+    """A fresh interpreter with warnings as errors; its standard output can be read while it runs."""
+    command = [sys.executable, "-W", "error", "-u", "-c", textwrap.dedent(program), *args]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def first_line(process):
+    ready, _, _ = select.select([process.stdout], [], [], 30)
+    assert ready, "the program said nothing"
+    return process.stdout.readline().strip()
+
+
+def ended(process):
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out, err
+
+
+def test_ctrl_c_ends_a_blocking_call_and_the_program(url):
+    process = python(
+        """
+        import sys, farcall
+        svc = farcall.connect(sys.argv[1])
+        job = svc.wait_at_gate.submit()
+        job.ref()
+        print("waiting")
+        job.result()
+        """,
+        url,
+    )
+    assert first_line(process) == "waiting"
+    process.send_signal(signal.SIGINT)
+    code, _, err = ended(process)
+    assert code == -signal.SIGINT
+    assert err.strip().endswith("KeyboardInterrupt")
+    assert "Warning" not in err
+
+
+def test_ctrl_c_can_be_caught_and_the_job_goes_on(url, app):
+    process = python(
+        """
+        import sys, farcall
+        svc = farcall.connect(sys.argv[1])
+        job = svc.wait_at_gate.submit()
+        job.ref()
+        try:
+            print("waiting")
+            job.result()
+        except KeyboardInterrupt:
+            print("caught")
+        sys.stdin.readline()
+        print(job.result(20))
+        """,
+        url,
+        stdin=subprocess.PIPE,
+    )
+    assert first_line(process) == "waiting"
+    process.send_signal(signal.SIGINT)
+    assert first_line(process) == "caught"
+    app.gate.set()
+    out, err = process.communicate("go on\n", timeout=30)
+    assert (process.returncode, out, err) == (0, "through\n", "")
+
+
+def test_the_program_ends_at_once_with_jobs_in_flight_and_leaves_them_running(url, app, svc):
+    process = python(
+        """
+        import sys, farcall
+        svc = farcall.connect(sys.argv[1])
+        jobs = [svc.wait_at_gate.submit() for _ in range(20)]
+        print(jobs[0].ref())
+        """,
+        url,
+    )
+    ref = first_line(process)
+    assert ended(process) == (0, "", "")
+    app.gate.set()
+    assert svc.attach(ref).result(20) == "through"
+
+
+def test_an_asynchronous_program_ends_cleanly_with_jobs_in_flight(url):
+    process = python(
+        """
+        import asyncio, sys, farcall
+        async def main():
+            svc = await farcall.connect_async(sys.argv[1])
+            jobs = [await svc.wait_at_gate.submit() for _ in range(5)]
+            await svc.close()
+        asyncio.run(main())
+        print("end")
+        """,
+        url,
+    )
+    assert ended(process) == (0, "end\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_a_forked_child_connects_anew_and_leaves_the_parents_connections_alone(url):
+    process = python(
+        """
+        import os, sys, farcall
+        svc = farcall.connect(sys.argv[1])
+        job = svc.add.submit(a=1)
+        assert job.result() == 2
+        child = os.fork()
+        if child == 0:
+            for use in (lambda: svc.add(a=1), lambda: svc.add.submit(a=1), lambda: svc.wait_at_gate.submit()):
+                try:
+                    use()
+                except farcall.errors.UsageError as error:
+                    assert "forked" in str(error), error
+                else:
+                    os._exit(3)
+            try:
+                job.cancel()
+            except farcall.errors.UsageError:
+                pass
+            else:
+                os._exit(4)
+            with farcall.connect(sys.argv[1]) as own:
+                code = 0 if own.add(a=5) == 6 else 5
+            sys.exit(code)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), svc.add(a=2), farcall.gather([svc.add.submit(a=n) for n in range(20)])[-1])
+        """,
+        url,
+    )
+    code, out, err = ended(process)
+    assert (code, out) == (0, "0 3 20\n"), err
+
+
+def test_a_blocking_verb_on_our_own_thread_is_refused_and_not_a_deadlock(url):
+    from farcall import background
+
+    svc = farcall.connect(url)
+
+    async def inside():
+        return svc.add(a=1)
+
+    with pytest.raises(errors.UsageError, match="own thread"):
+        background.run(inside())
+    svc.close()
+
+
+def test_no_signal_handler_is_taken_and_no_thread_is_left_by_importing():
+    process = python(
+        """
+        import signal, threading
+        before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+        import farcall
+        assert before == [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+        print(threading.active_count())
+        """
+    )
+    assert ended(process) == (0, "1\n", "")
+
+
+def test_threads_share_a_service(svc):
+    import concurrent.futures
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda n: svc.add(a=n), range(100))) == list(range(1, 101))
