@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from farcall import errors, plugins
-from farcall.binding import Binding
-from farcall.blocking import Endpoint, Job, Service, as_completed, gather
-from farcall.files import AsyncFile, File
-from farcall.hookspecs import hookimpl
-from farcall.jobs import Snapshot, State
-from farcall.keys import settings
-from farcall.service import AsyncEndpoint, AsyncJob, AsyncService, as_completed_async, gather_async
-from farcall.spec import EndpointSpec, Parameter, ServiceSpec
-
 if TYPE_CHECKING:
-    from farcall.wire import Sender
+    from farcall import errors, plugins
+    from farcall.binding import Binding
+    from farcall.blocking import Endpoint, Job, Service, as_completed, gather
+    from farcall.files import AsyncFile, File
+    from farcall.hookspecs import hookimpl
+    from farcall.jobs import Snapshot, State
+    from farcall.keys import settings
+    from farcall.opening import connect, connect_async
+    from farcall.service import AsyncEndpoint, AsyncJob, AsyncService, as_completed_async, gather_async
+    from farcall.spec import EndpointSpec, Parameter, ServiceSpec
 
 __version__ = "0.1.0"
 
@@ -47,102 +46,42 @@ __all__ = [
     "settings",
 ]
 
-
-def connect(
-    source: Any = None,
-    *,
-    provider: str | None = None,
-    profile: str | None = None,
-    api_key: str | None = None,
-    endpoints: Iterable[EndpointSpec | Mapping[str, Any]] | None = None,
-    sender: Sender | None = None,
-    **options: Any,
-) -> Service:
-    """Connect to a service.
-
-    >>> svc = farcall.connect("http://127.0.0.1:8000")
-    >>> svc.add(a=1, b=2)
-    3
-
-    Args:
-        source: A configured name, an address (`http://…`, `host:port`), `provider:address`, a `Binding`, a
-            description (the parsed document), or an ASGI app in this process; None where `provider` says it all.
-        provider: An installed provider's name; None: it is found out.
-        profile: One of a configured service's profiles; None: what `FARCALL_PROFILE` says.
-        api_key: The key, for this service's origin; None: settings, then the environment.
-        endpoints: What the service offers; None: it is asked.
-        sender: What carries the requests; None: aiohttp.
-        options: The provider's own, and those of `Binding`.
-
-    Returns:
-        The service, whose endpoints are its attributes.
-
-    Raises:
-        UsageError: It cannot be told what is meant, or an option is wrong.
-        Unreachable: The service gave no reply.
-        KeyMissing: It wants a key and none was found.
-    """
-    from farcall import background
-
-    opening = _open(source, provider, profile, api_key, endpoints, sender, options)
-    return Service(background.run(opening), background.generation)
+_HOMES = {
+    "AsyncEndpoint": "service",
+    "AsyncFile": "files",
+    "AsyncJob": "service",
+    "AsyncService": "service",
+    "Binding": "binding",
+    "Endpoint": "blocking",
+    "EndpointSpec": "spec",
+    "File": "files",
+    "Job": "blocking",
+    "Parameter": "spec",
+    "Service": "blocking",
+    "ServiceSpec": "spec",
+    "Snapshot": "jobs",
+    "State": "jobs",
+    "as_completed": "blocking",
+    "as_completed_async": "service",
+    "connect": "opening",
+    "connect_async": "opening",
+    "gather": "blocking",
+    "gather_async": "service",
+    "hookimpl": "hookspecs",
+    "settings": "keys",
+}
 
 
-def connect_async(
-    source: Any = None,
-    *,
-    provider: str | None = None,
-    profile: str | None = None,
-    api_key: str | None = None,
-    endpoints: Iterable[EndpointSpec | Mapping[str, Any]] | None = None,
-    sender: Sender | None = None,
-    **options: Any,
-) -> Connecting:
-    """Connect to a service, on the running event loop: `await` it, or use it in `async with`.
-
-    The arguments are those of `connect`.
-    """
-    return Connecting(source, provider, profile, api_key, endpoints, sender, options)
+def __getattr__(name: str) -> Any:
+    """A public name, its module imported at first use, so that `import farcall` costs next to nothing."""
+    if name in _HOMES:
+        value = getattr(import_module(f"farcall.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in __all__:
+        return import_module(f"farcall.{name}")
+    raise AttributeError(f"module 'farcall' has no attribute {name!r}")
 
 
-class Connecting:
-    """A service being connected: awaitable, and an async context manager that closes it."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self._arguments = arguments
-        self._service: AsyncService | None = None
-
-    def __await__(self) -> Generator[Any, None, AsyncService]:
-        return _open(*self._arguments).__await__()
-
-    async def __aenter__(self) -> AsyncService:
-        self._service = await self
-        return self._service
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._service is not None:
-            await self._service.close()
-
-
-async def _open(  # noqa: PLR0913, PLR0917 - connect's own, handed on
-    source: Any,
-    provider: str | None,
-    profile: str | None,
-    api_key: str | None,
-    endpoints: Iterable[EndpointSpec | Mapping[str, Any]] | None,
-    sender: Sender | None,
-    options: Mapping[str, Any],
-) -> AsyncService:
-    from farcall.connecting import open_engine, wish_of
-
-    wish = wish_of(
-        source,
-        provider=provider,
-        profile=profile,
-        api_key=api_key,
-        endpoints=endpoints,
-        sender=sender,
-        options=options,
-    )
-    engine, spec = await open_engine(wish)
-    return AsyncService(engine, spec.endpoints, spec.problems)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

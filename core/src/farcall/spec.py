@@ -110,7 +110,7 @@ class EndpointSpec(BaseModel):
         traits: What the provider wrote down for itself.
     """
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid", defer_build=True)
 
     path: str
     name: str = ""
@@ -145,7 +145,7 @@ class SecurityScheme(BaseModel):
         name: The header's, parameter's or cookie's name; unused for `bearer` and `basic`.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     kind: Literal["bearer", "basic", "header", "query", "cookie"]
     name: str = ""
@@ -172,7 +172,7 @@ class ServiceSpec(BaseModel):
         problems: What was left out of the description, and why.
     """
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
     title: str = ""
     version: str = ""

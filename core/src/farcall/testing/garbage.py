@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from farcall.testing.recorded import changed, reply
-from farcall.wire import Response
+from farcall.jobs import Step
+from farcall.testing.recorded import Answer, changed, reply
+from farcall.wire import Response, StreamEvent
+
+Named = Iterator[tuple[str, Answer]]
 
 _PAGE: Final = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 
@@ -41,24 +45,47 @@ ERRORS: Final = (400, 401, 403, 404, 405, 408, 409, 410, 413, 422, 429, 500, 501
 EVENTS: Final = ("", "null", "7", "[]", "{}", '{"a": 1}', '{"a": ', "[1, [2", "<html>", "\ufffd" * 10, "[" * 100_000)
 """Texts a stream's event may hold."""
 
-_WRONG: Final = (None, True, -1, 1e9, "", "x" * 10_000, [], [1], {}, {"a": 1})
+_WRONG: Final[tuple[Any, ...]] = (None, True, -1, 1e9, "", "x" * 10_000, [], [1], {}, {"a": 1})
 
 
-def cut(answer: Response) -> Iterator[tuple[str, Response]]:
-    """The reply as it comes when the line breaks."""
-    content = answer.content
-    if content[:1] in {b"{", b"["}:
-        for end in (1, len(content) // 2, len(content) - 1):
-            yield f"its first {end} bytes", changed(answer, content[:end])
+def replies(step: Step) -> Named:
+    """Replies that are no answer to this step; the names of those that are at least JSON begin with "odd"."""
+    for kind, table in (("broken", BROKEN), ("odd", ODD)):
+        yield from ((f"{step}, {kind}: {name}", Answer(step, bad, None)) for name, bad in table.items())
+    for status in ERRORS:
+        for name, bad in {**BROKEN, **ODD}.items():
+            yield f"{step}, HTTP {status}: {name}", Answer(step, replace(bad, status=status), None)
 
 
-def altered(answer: Response) -> Iterator[tuple[str, Response]]:
-    """The reply with one part missing or wrong, part by part, two levels deep."""
-    value = answer.json()
-    for path in _paths(value, 2):
-        yield f"without {_spelt(path)}", changed(answer, _without(value, path))
-        for wrong in _WRONG:
-            yield f"with {str(wrong)[:20]!r} for {_spelt(path)}", changed(answer, _with(value, path, wrong))
+def events() -> Named:
+    """Events of a stream that are no output of the host's."""
+    for text in EVENTS:
+        yield f"the event {text[:20]!r}", Answer(Step.STREAM, StreamEvent(data=text), None)
+
+
+def cut(answers: Sequence[Answer]) -> Named:
+    """The replies as they come when the line breaks."""
+    for name, answer, whole in _structured(answers):
+        for end in (1, len(whole.content) // 2, len(whole.content) - 1):
+            yield f"{name} cut after {end} bytes", replace(answer, answer=changed(whole, whole.content[:end]))
+
+
+def altered(answers: Sequence[Answer]) -> Named:
+    """The replies with one part missing or wrong, part by part, two levels deep."""
+    for name, answer, whole in _structured(answers):
+        value = whole.json()
+        for path in _paths(value, 2):
+            spelt = ".".join(map(str, path))
+            yield f"{name} without {spelt}", replace(answer, answer=changed(whole, _without(value, path)))
+            for wrong in _WRONG:
+                bad = changed(whole, _with(value, path, wrong))
+                yield f"{name} with {str(wrong)[:20]!r} for {spelt}", replace(answer, answer=bad)
+
+
+def _structured(answers: Sequence[Answer]) -> Iterator[tuple[str, Answer, Response]]:
+    for number, answer in enumerate(answers):
+        if isinstance(answer.answer, Response) and answer.answer.content[:1] in {b"{", b"["}:
+            yield f"answers[{number}]", answer, answer.answer
 
 
 def _paths(value: Any, depth: int) -> Iterator[tuple[Any, ...]]:
@@ -85,7 +112,3 @@ def _without(value: Any, path: tuple[Any, ...]) -> Any:
     else:
         copy[path[0]] = _without(value[path[0]], path[1:])
     return copy
-
-
-def _spelt(path: tuple[Any, ...]) -> str:
-    return ".".join(map(str, path))

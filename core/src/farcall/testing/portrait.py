@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Callable, Generator, Mapping, Set
+from collections.abc import Callable, Generator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ def portrait(value: Any) -> Any:
         return "mapping", tuple((portrait(key), portrait(item)) for key, item in value.items())
     if isinstance(value, list | tuple):
         return type(value).__name__, tuple(portrait(item) for item in value)
-    if isinstance(value, Set):
+    if isinstance(value, AbstractSet):
         return "set", frozenset(portrait(item) for item in value)
     if isinstance(value, Body) and value.repeatable:
         return "body", asyncio.run(_whole(value))

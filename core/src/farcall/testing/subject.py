@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, cast
 
 import pytest
@@ -57,7 +59,7 @@ class Subject:
 
     document: Any = None
     recognition: Recognition = Recognition.NO
-    secret: str = "s3cret-5e0c7d"
+    secret: str = "s3cret-5e0c7d"  # noqa: S105 - a sample
     has_jobs: bool = True
     has_cancel: bool = False
     has_stream: bool = False
@@ -119,9 +121,20 @@ class Subject:
         )
 
     def read(self, hooks: Provider, binding: Binding, answer: Answer) -> Sequence[Update]:
-        """What the provider reads in an answer."""
-        jobs = () if answer.step is Step.SUBMIT else (self.job(hooks, binding),)
-        return hooks.read(binding, answer.answer, answer.step, jobs)
+        """What the provider reads in an answer, handed to it as the engine does: with its address and jobs."""
+        told = answer.answer
+        if answer.step is not Step.SUBMIT:
+            return hooks.read(binding, told, answer.step, (self.job(hooks, binding),))
+        if isinstance(told, Response) and not told.url:
+            told = replace(told, url=self.submission(hooks, binding).url)
+        return hooks.read(binding, told, Step.SUBMIT, ())
+
+    def submission(self, hooks: Provider, binding: Binding) -> Request:
+        """The request that the sample call ends in."""
+        _, request = finished(hooks.submit(binding, self.call(hooks, binding)), self.flow_reply)
+        if not isinstance(request, Request):
+            pytest.fail(f"farcall_submit ends in {request!r}, which is no Request.", pytrace=False)
+        return request
 
     def requests(self, hooks: Provider, binding: Binding) -> Iterator[tuple[str, Request]]:
         """Every request the provider makes for the sample call and its job, each with the hook's name."""
@@ -132,8 +145,10 @@ class Subject:
                 if isinstance(last, Request):
                     yield name, last
 
-    def asking(self, hooks: Provider, binding: Binding) -> Iterator[tuple[str, Callable[[], Any]]]:
-        """Every hook with sample inputs, named; what is called makes the inputs anew."""
+    def asking(
+        self, hooks: Provider, binding: Binding, *, call: Call | None = None, job: JobRef | None = None
+    ) -> Iterator[tuple[str, Callable[[], Any]]]:
+        """Every hook with sample inputs, named; without `call` it is made anew each time."""
         endpoint = self.call(hooks, binding).endpoint
         yield "farcall_facts", lambda: hooks.facts(binding)
         yield "farcall_options", hooks.options
@@ -145,15 +160,15 @@ class Subject:
             yield "farcall_recognise a description", lambda: hooks.recognise(None, document)
             yield "farcall_describe", lambda: hooks.describe(binding, document)
         yield "farcall_file_transport", lambda: hooks.file_transport(binding, endpoint, "file", FILE)
-        yield "farcall_submit", lambda: hooks.submit(binding, self.call(hooks, binding))
+        yield "farcall_submit", lambda: hooks.submit(binding, call or self.call(hooks, binding))
         yield "farcall_submit with a wait", lambda: hooks.submit(binding, self.call(hooks, binding, 2.0))
         if self.has_jobs:
-            yield from self._asking_of_jobs(hooks, binding)
+            yield from self._asking_of(job or self.job(hooks, binding), hooks, binding)
         for number, answer in enumerate(self.answers):
-            yield f"farcall_read of answers[{number}]", lambda answer=answer: self.read(hooks, binding, answer)
+            yield f"farcall_read of answers[{number}]", partial(self.read, hooks, binding, answer)
 
-    def _asking_of_jobs(self, hooks: Provider, binding: Binding) -> Iterator[tuple[str, Callable[[], Any]]]:
-        facts, job = hooks.facts(binding), self.job(hooks, binding)
+    def _asking_of(self, job: JobRef, hooks: Provider, binding: Binding) -> Iterator[tuple[str, Callable[[], Any]]]:
+        facts = hooks.facts(binding)
         yield "farcall_status", lambda: hooks.status(binding, [job], None)
         if facts.long_poll_s is not None:
             yield "farcall_status with a wait", lambda: hooks.status(binding, [job], facts.long_poll_s)
