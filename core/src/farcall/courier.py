@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urljoin
 
@@ -120,10 +121,7 @@ class Courier:
         body = response.body
         if body is None:
             return response
-        media = response.media_type
-        if media and not _is_text(media) and response.ok:
-            return response
-        if media in {"text/event-stream", "application/x-ndjson"} and response.ok:
+        if response.ok and not _is_envelope(response.media_type):
             return response
         content = await body.read(self.facts.max_envelope_bytes)
         if response.status in self.facts.drop_connection_after:
@@ -201,12 +199,12 @@ class Courier:
         return error
 
 
-def _is_text(media: str) -> bool:
-    return (
-        media.startswith("text/")
-        or media.endswith(("json", "+xml", "/xml"))
-        or media == "application/x-www-form-urlencoded"
-    )
+@lru_cache(maxsize=256)
+def _is_envelope(media: str) -> bool:
+    """Whether a reply of this type is read into memory: JSON and text, but no stream; a reply without a type too."""
+    if media in {"text/event-stream", "application/x-ndjson"}:
+        return False
+    return not media or media.startswith("text/") or media.endswith(("json", "+xml", "/xml"))
 
 
 def _onward(request: Request, response: Response, inside: str) -> Request | None:

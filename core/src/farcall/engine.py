@@ -32,7 +32,7 @@ from farcall.provider import Provider
 from farcall.spec import EndpointSpec, ServiceSpec
 from farcall.streams import events
 from farcall.tracking import CallOptions, Tracked
-from farcall.transport import travelling
+from farcall.transport import HOLDERS, travelling
 from farcall.wire import Request, Response, Sender, origin
 
 log = logging.getLogger("farcall")
@@ -135,7 +135,8 @@ class Engine:
     ) -> None:
         token = secrets.token_hex(16)
         endpoint = tracked.endpoint
-        values = await travelling(self, tracked, values)
+        if any(type(value) in HOLDERS for value in values.values()):
+            values = await travelling(self, tracked, values)
         call = Call(endpoint=endpoint, arguments=values, options=options.own, token=token, wait_s=wait_s)
         request = self.provider.submit(self.binding, call)
         if not isinstance(request, Request):

@@ -22,6 +22,8 @@ CONNECT_S: Final = 10.0
 SILENCE_S: Final = 60.0
 KEEP_ALIVE_S: Final = 3.0
 """Shorter than any server's: a POST lost in the race with a closing server may not be repeated."""
+NO_GUESS: Final = ("content-type",)
+"""Keeps aiohttp from making up a content type."""
 USER_AGENT: Final = "farcall/0.1.0"
 
 
@@ -64,6 +66,7 @@ class AiohttpSender:
                     headers=headers,
                     allow_redirects=False,
                     timeout=timeout,
+                    skip_auto_headers=None if "content-type" in headers else NO_GUESS,
                     proxy=self._proxy(request.url) if self._proxies else None,
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -89,7 +92,6 @@ class AiohttpSender:
                 connector=aiohttp.TCPConnector(limit=0, resolver=_Resolver(), ssl=self._ssl, **keep),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"user-agent": USER_AGENT},
-                skip_auto_headers=("content-type",),
                 read_bufsize=256 * 1024,
             )
             session._retry_connection = False  # noqa: SLF001 - else aiohttp sends GET, PUT and DELETE twice

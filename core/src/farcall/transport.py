@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from farcall.errors import InputError, UsageError
 from farcall.files import File
@@ -15,23 +15,25 @@ if TYPE_CHECKING:
     from farcall.engine import Engine
     from farcall.tracking import Tracked
 
+HOLDERS: Final = frozenset({File, list})
+"""Types of the arguments a file can be in."""
+
 
 async def travelling(engine: Engine, tracked: Tracked, values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments with each file as the host takes it; the arguments themselves if there is no file.
+    """The arguments with each file as the host takes it.
 
     Raises:
         InputError: A file is too large for the host, or cannot be read.
     """
-    held = {name: value for name, value in values.items() if isinstance(value, File | list)}
-    changed: dict[str, Any] = {}
-    for name, value in held.items():
+    changed = dict(values)
+    for name, value in values.items():
         if isinstance(value, File):
             changed[name] = await _one(engine, tracked, name, value)
-        elif any(isinstance(item, File) for item in value):
+        elif isinstance(value, list) and any(isinstance(item, File) for item in value):
             changed[name] = [
                 await _one(engine, tracked, name, item) if isinstance(item, File) else item for item in value
             ]
-    return {**values, **changed} if changed else values
+    return changed
 
 
 async def _one(engine: Engine, tracked: Tracked, name: str, file: File) -> FileValue | str:

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final, Protocol, runtime_checkable
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -300,7 +301,7 @@ class Response:
     @property
     def media_type(self) -> str:
         """The content type without its parameters, in lower case; empty if the reply has none."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return _media_type(self.headers.get("content-type", ""))
 
     @property
     def text(self) -> str:
@@ -326,6 +327,11 @@ class Response:
         """Give up the connection of a body that is still coming in; nothing otherwise."""
         if self.body is not None:
             self.body.drop()
+
+
+@lru_cache(maxsize=256)
+def _media_type(header: str) -> str:
+    return header.partition(";")[0].strip().lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,8 @@ def read(
 
 def _submitted(binding: Binding, answer: Response) -> Update:
     if not _is_json(answer):
+        if _promised(binding, answer.url):
+            raise _no_job(answer, answer.text or answer.media_type)
         return Snapshot(state=State.SUCCEEDED, result=None if answer.status == HTTPStatus.NO_CONTENT else answer)
     raw = answer.json()
     whose = envelope.dialect(raw)
@@ -63,12 +65,17 @@ def _submitted(binding: Binding, answer: Response) -> Update:
 def _plain(binding: Binding, raw: Any, *, promised: bool | None, answer: Response) -> Snapshot:
     """A reply that is the result itself."""
     if promised:
-        raise ProtocolError(
-            f"The service described this endpoint as one that makes a job, and replied {str(raw)[:80]!r}.",
-            response=answer,
-        )
+        raise _no_job(answer, raw)
     ours = dialects.of_binding(binding) is Dialect.FARCALL
     return Snapshot(state=State.SUCCEEDED, result=raw if ours else envelope.files_in(raw))
+
+
+def _no_job(answer: Response, said: Any) -> ProtocolError:
+    answer.drop()
+    return ProtocolError(
+        f"The service described this endpoint as one that makes a job, and replied {str(said)[:80]!r}.",
+        response=answer,
+    )
 
 
 def _promised(binding: Binding, url: str) -> bool | None:

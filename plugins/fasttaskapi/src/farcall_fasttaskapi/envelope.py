@@ -210,7 +210,7 @@ def _own(raw: Mapping[str, Any], base: str, data: Mapping[str, str]) -> Snapshot
         error_type=_text(fault, "type"),
         traceback=_text(fault, "traceback"),
         logs=None if logs is None else tuple(str(line) for line in _sequence(logs, "logs")),
-        data={**_mapping(raw, "data"), **data},
+        data={**_texts(raw, "data"), **data},
         retry_after_s=_number(raw.get("retry_after_s"), "retry_after_s"),
     )
 
@@ -324,6 +324,13 @@ def _mapping(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     if value is None:
         return _NOTHING
     if isinstance(value, Mapping):
+        return value
+    raise _wrong(key, value)
+
+
+def _texts(raw: Mapping[str, Any], key: str) -> Mapping[str, str]:
+    value = _mapping(raw, key)
+    if all(isinstance(text, str) for text in value.values()):
         return value
     raise _wrong(key, value)
 

@@ -72,8 +72,9 @@ def status(binding: Binding, jobs: Sequence[JobRef], wait_s: float | None) -> Re
     if len(jobs) > 1:
         return None
     if dialect is Dialect.APIPOD:
-        return Request(method="GET", url=_route(binding, "status", jobs[0]), headers=ACCEPT)
-    return Request(method="POST", url=_address(binding, "/status", {"job_id": jobs[0].id}), headers=ACCEPT)
+        return Request(method="GET", url=_route(binding, "status", jobs[0]), headers=ACCEPT, repeatable=True)
+    url = _address(binding, "/status", {"job_id": jobs[0].id})
+    return Request(method="POST", url=url, headers=ACCEPT, repeatable=True)
 
 
 def _look(binding: Binding, job: JobRef, wait_s: float | None) -> Request:
