@@ -1,0 +1,265 @@
+"""The app: decorate a function and it is an endpoint."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+from farcall.errors import UsageError
+from fastapi import FastAPI
+from fastapi.params import Depends
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from farcall_server import documents, replies, serving, signature, worker
+from farcall_server.hosts import HostCheck
+from farcall_server.queue import MemoryStore, Store
+from farcall_server.routes import Endpoint, Handler, Jobs, Plain, Submit, health
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+GIBIBYTE: Final = 1024**3
+PLAIN_THREADS: Final = 40
+"""Threads for the synchronous functions of plain endpoints."""
+
+
+class FastTaskAPI(FastAPI):
+    """A FastAPI app whose functions can be jobs.
+
+    Everything of FastAPI stays: `@app.get`, middleware, mounts, lifespan, `Depends`.
+
+    >>> app = FastTaskAPI()
+    >>> @app.task_endpoint("/add", queue_size=10)
+    ... def add(a: int, b: int = 1) -> int:
+    ...     return a + b
+
+    Args:
+        title: What the documentation calls the service.
+        result_ttl_s: Seconds a result is kept after its job has ended; it may be read many times until then.
+        max_upload_bytes: The largest body of a request, in bytes; a larger one is refused with 413.
+        allowed_hosts: Names beside the loopback's own that may stand in a request's Host and Origin while the server
+            listens on the loopback; for a server behind a proxy. None: `FTAPI_ALLOWED_HOSTS`, separated by commas.
+        **options: As for FastAPI. `dependencies` apply to the job routes too.
+    """
+
+    def __init__(
+        self,
+        *,
+        title: str = "FastTaskAPI",
+        result_ttl_s: float = 3600.0,
+        max_upload_bytes: int = 4 * GIBIBYTE,
+        allowed_hosts: Collection[str] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(title=title, **options)
+        self.exception_handlers.setdefault(Exception, replies.fault)
+        self.result_ttl_s = result_ttl_s
+        self.max_upload_bytes = max_upload_bytes
+        self.store: Store = MemoryStore()
+        self._lanes: list[worker.Lane] = []
+        self._crew = worker.Crew(PLAIN_THREADS, "farcall-plain")
+        self._documented: list[documents.Documented] = []
+        self._known_dependencies = tuple(self.router.dependencies)
+        self.add_middleware(HostCheck, allowed=_allowed(allowed_hosts))
+        self._add_job_routes()
+        self.router.lifespan_context = self._around(self.router.lifespan_context)
+
+    def task_endpoint(
+        self,
+        path: str,
+        *,
+        queue_size: int = 100,
+        concurrency: int = 1,
+        result_ttl_s: float | None = None,
+        dependencies: Sequence[Depends] = (),
+        tags: Sequence[str] = (),
+    ) -> Callable[[F], F]:
+        """Make a function a job endpoint: a call is accepted at once, runs in its turn, and is asked for later.
+
+        Args:
+            path: Where it is served, in its normal spelling (`/make-fries`); as written too.
+            queue_size: How many calls may wait; further ones are refused with 429.
+            concurrency: How many may run at once.
+            result_ttl_s: Seconds its results are kept; None: the app's.
+            dependencies: Solved before a call is accepted.
+            tags: Under which the documentation lists it.
+
+        Raises:
+            UsageError: The function, the path or a number cannot be served; the sentence says why.
+        """
+        _at_least("queue_size", queue_size, 0)
+        _at_least("concurrency", concurrency, 1)
+
+        def register(function: F) -> F:
+            known = signature.read(function, path, job=True)
+            lane = worker.lane(known, self.store, concurrency=concurrency)
+            ttl_s = self.result_ttl_s if result_ttl_s is None else result_ttl_s
+            handler = Submit(
+                signature=known, store=self.store, lane=lane, ttl_s=ttl_s, most_bytes=self.max_upload_bytes
+            )
+            self._serve(
+                path,
+                handler,
+                ["POST"],
+                dependencies,
+                documents.Documented(signature=known, methods=("POST",), tags=tags),
+            )
+            self.store.open(known.spec.path, queue_size=queue_size, concurrency=concurrency)
+            self._lanes.append(lane)
+            return function
+
+        return register
+
+    def endpoint(
+        self,
+        path: str,
+        *,
+        methods: Sequence[str] = ("POST",),
+        dependencies: Sequence[Depends] = (),
+        tags: Sequence[str] = (),
+    ) -> Callable[[F], F]:
+        """Make a function a plain endpoint: the reply is the result, a `File` its bytes. Arguments come as for a task.
+
+        Args:
+            path: Where it is served, in its normal spelling; as written too.
+            methods: HTTP methods; GET and DELETE take their arguments from the query.
+            dependencies: Solved before the function is called.
+            tags: Under which the documentation lists it.
+
+        Raises:
+            UsageError: The function or the path cannot be served; the sentence says why.
+        """
+        verbs = tuple(method.upper() for method in methods)
+
+        def register(function: F) -> F:
+            known = signature.read(function, path, method=verbs[0], job=False)
+            handler = Plain(signature=known, crew=self._crew, most_bytes=self.max_upload_bytes)
+            self._serve(
+                path, handler, verbs, dependencies, documents.Documented(signature=known, methods=verbs, tags=tags)
+            )
+            return function
+
+        return register
+
+    def start(self, host: str | None = None, port: int | None = None) -> None:
+        """Serve until told to stop (Ctrl-C, SIGTERM).
+
+        Args:
+            host: Where to listen; None: `FTAPI_HOST`, else 127.0.0.1, which only this machine reaches.
+            port: On which port, 0 for a free one; None: `FTAPI_PORT`, else 8000.
+        """
+        serving.serve(self, host=host, port=port)
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, with the job endpoints."""
+        return documents.describe(super().openapi(), self._documented)
+
+    def release(self) -> None:
+        """Answer every request that waits for a job with what is known now: the server is about to stop."""
+        self.store.release()
+
+    # --- routes
+
+    def _add_job_routes(self) -> None:
+        jobs = Jobs(store=self.store)
+        self._route("/status/{job_id}", jobs.status, ["GET"])
+        self._route("/status", jobs.status_posted, ["POST"])
+        self._route("/cancel/{job_id}", jobs.cancel, ["POST"])
+        self._route("/jobs/{job_id}/files/{number:int}", jobs.file, ["GET"])
+        self.router.routes.append(Route("/health", Endpoint(health), methods=["GET"], include_in_schema=False))
+
+    def _serve(
+        self,
+        path: str,
+        handler: Handler,
+        methods: Sequence[str],
+        dependencies: Sequence[Depends],
+        documented: documents.Documented,
+    ) -> None:
+        served = signature.served_path(path)
+        self._check_free(served, methods)
+        self._route(served, handler, methods, dependencies, shown=True)
+        written = path if path.startswith("/") else "/" + path
+        if written != served:
+            self._route(written, handler, methods, dependencies)
+        self._documented.append(documented)
+
+    def _route(
+        self,
+        path: str,
+        handler: Handler,
+        methods: Sequence[str],
+        dependencies: Sequence[Depends] = (),
+        *,
+        shown: bool = False,
+    ) -> None:
+        """Add a route: Starlette's where nothing stands before it, else FastAPI's, which solves the dependencies."""
+        if not (dependencies or self.router.dependencies):
+            self.router.routes.append(Route(path, Endpoint(handler), methods=list(methods), include_in_schema=False))
+            return
+
+        async def behind_dependencies(request: Request) -> Response:
+            return await handler(request)
+
+        self.add_api_route(
+            path,
+            behind_dependencies,
+            methods=list(methods),
+            dependencies=list(dependencies),
+            include_in_schema=shown,
+            response_model=None,
+        )
+        route = self.router.routes[-1]
+        if isinstance(route, APIRoute) and route.body_field is not None:
+            self.router.routes.pop()
+            raise UsageError(
+                f"{path}: a dependency takes a part of the body, which holds the function's arguments. Let it take a "
+                "header, a cookie or a query parameter, or the Request itself."
+            )
+
+    def _check_free(self, path: str, methods: Sequence[str]) -> None:
+        for route in self.router.routes:
+            if isinstance(route, Route) and route.path == path and (route.methods or set()) & set(methods):
+                raise UsageError(f"{path} is served already; give one of the two another path.")
+
+    # --- life
+
+    def _around(self, inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        @asynccontextmanager
+        async def lifespan(app: Any) -> AsyncIterator[Any]:
+            self._check_dependencies()
+            async with inner(app) as state:
+                try:
+                    yield state
+                finally:
+                    await self._stop()
+
+        return lifespan
+
+    def _check_dependencies(self) -> None:
+        if tuple(self.router.dependencies) != self._known_dependencies:
+            raise UsageError(
+                "Dependencies were added to app.router after the app was made, and would not apply to its job routes. "
+                "Write FastTaskAPI(dependencies=[…])."
+            )
+
+    async def _stop(self) -> None:
+        self.store.close("The server stopped before the job had ended.")
+        for lane in self._lanes:
+            await lane.close()
+        self._crew.close()
+
+
+def _allowed(hosts: Collection[str] | None) -> Collection[str]:
+    if hosts is not None:
+        return hosts
+    return [name.strip() for name in os.environ.get("FTAPI_ALLOWED_HOSTS", "").split(",") if name.strip()]
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise UsageError(f"{name} is {value}; it must be {least} or more.")

@@ -1,0 +1,198 @@
+"""The OpenAPI description of the job routes, rendered from their signatures."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from farcall.spec import EndpointSpec, Place, unique_names
+from farcall_fasttaskapi.envelope import MEDIA_TYPE, VERSION
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from farcall_server.signature import Signature
+
+REFERENCE: Final = "#/components/schemas/{model}"
+
+MARK: Final[Mapping[str, Any]] = {"protocol": VERSION, "version": "0.1.0"}
+"""How a client knows this server in the document's `info`."""
+
+JOB_SCHEMA: Final[Mapping[str, Any]] = {
+    "title": "Job",
+    "type": "object",
+    "description": "One submitted call. Ask for it again under GET /status/{id}.",
+    "required": ["id", "status"],
+    "properties": {
+        "id": {"type": ["string", "null"]},
+        "job_id": {"type": ["string", "null"]},
+        "status": {"enum": ["Queued", "Processing", "Finished", "Failed", "Cancelled", "Timeout"]},
+        "progress": {
+            "type": ["object", "null"],
+            "properties": {"progress": {"type": ["number", "null"]}, "message": {"type": ["string", "null"]}},
+        },
+        "message": {"type": ["string", "null"]},
+        "error": {"type": ["string", "null"]},
+        "result": {},
+        "links": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
+
+_ERROR_SCHEMA: Final[Mapping[str, Any]] = {
+    "title": "ArgumentErrors",
+    "type": "object",
+    "properties": {
+        "detail": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"type": {"type": "string"}, "loc": {"type": "array"}, "msg": {"type": "string"}},
+            },
+        }
+    },
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Documented:
+    """One operation to be described.
+
+    Args:
+        signature: The endpoint.
+        methods: In capitals.
+        tags: Under which it is listed.
+    """
+
+    signature: Signature
+    methods: Sequence[str]
+    tags: Sequence[str] = ()
+
+
+def describe(document: Mapping[str, Any], operations: Sequence[Documented]) -> dict[str, Any]:
+    """A copy of FastAPI's document with the operations it does not know.
+
+    What FastAPI has already written of an operation (the headers and security of its dependencies) is kept.
+    """
+    made = copy.deepcopy(dict(document))
+    made["info"] = {**made.get("info", {}), "farcall": dict(MARK)}
+    schemas = made.setdefault("components", {}).setdefault("schemas", {})
+    specs = unique_names(tuple(operation.signature.spec for operation in operations))
+    for operation, spec in zip(operations, specs, strict=True):
+        path = made.setdefault("paths", {}).setdefault(spec.path, {})
+        for method in operation.methods:
+            known = path.get(method.lower(), {})
+            path[method.lower()] = {**known, **_operation(operation, spec, method, known, schemas)}
+    if not schemas:
+        del made["components"]["schemas"]
+    return made
+
+
+def _operation(
+    operation: Documented, spec: EndpointSpec, method: str, known: Mapping[str, Any], schemas: dict[str, Any]
+) -> dict[str, Any]:
+    summary = spec.name.replace("_", " ").strip().capitalize()
+    name = spec.name if len(operation.methods) == 1 else f"{spec.name}_{method.lower()}"
+    arguments = _arguments(operation.signature, schemas)
+    made: dict[str, Any] = {"operationId": name, "summary": summary, "description": spec.doc}
+    if operation.tags:
+        made["tags"] = list(operation.tags)
+    in_url = Place.QUERY if method in {"GET", "HEAD", "DELETE"} else None
+    made["parameters"] = [*known.get("parameters", ()), *_in_url(spec, arguments, in_url)]
+    if in_url is None and (body := _body(operation.signature, arguments)) is not None:
+        made["requestBody"] = body
+    made["responses"] = _responses(spec, schemas)
+    if spec.job:
+        made["x-farcall"] = {"job": True}
+    return {key: value for key, value in made.items() if value not in ("", [])}
+
+
+# --- arguments -----------------------------------------------------------------------------------------------------
+
+
+def _arguments(signature: Signature, schemas: dict[str, Any]) -> dict[str, Any]:
+    """The arguments' JSON Schema, an object; the models in it are moved to the document's own."""
+    schema = signature.adapter.json_schema(ref_template=REFERENCE)
+    schema = _hoisted(schema, schemas)
+    for name, parameter in signature.spec.parameters.items():
+        shown = schema["properties"][name]
+        if not parameter.required and (default := _default(parameter.default)) is not _UNSAYABLE:
+            shown.setdefault("default", default)
+        if parameter.doc:
+            shown.setdefault("description", parameter.doc)
+    return schema
+
+
+_UNSAYABLE: Final = object()
+
+
+def _default(value: Any) -> Any:
+    try:
+        return to_jsonable_python(value)
+    except (PydanticSerializationError, ValueError):
+        return _UNSAYABLE
+
+
+def _hoisted(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    """The schema with its definitions moved into `schemas`, under another name where that one is taken."""
+    definitions: dict[str, Any] = schema.pop("$defs", {})
+    for name, definition in definitions.items():
+        free = name
+        while schemas.get(free, definition) != definition:
+            free += "_"
+        if free != name:
+            schema, definitions = _renamed([schema, definitions], name, free)
+        schemas[free] = definitions[name]
+    schema.setdefault("properties", {})
+    return schema
+
+
+def _renamed(value: Any, name: str, free: str) -> Any:
+    old, new = (json.dumps(REFERENCE.format(model=each)) for each in (name, free))
+    return json.loads(json.dumps(value).replace(old, new))
+
+
+def _in_url(spec: EndpointSpec, arguments: Mapping[str, Any], others: Place | None) -> list[dict[str, Any]]:
+    made = []
+    for name, parameter in spec.parameters.items():
+        place = parameter.place if parameter.place is Place.PATH else others
+        if place is not None:
+            required = place is Place.PATH or parameter.required
+            entry = {"name": name, "in": place.value, "required": required, "schema": arguments["properties"][name]}
+            made.append(entry)
+    return made
+
+
+def _body(signature: Signature, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+    in_path = [name for name, p in signature.spec.parameters.items() if p.place is Place.PATH]
+    properties = {k: v for k, v in arguments["properties"].items() if k not in in_path}
+    if not properties:
+        return None
+    required = [name for name in arguments.get("required", ()) if name not in in_path]
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    if required:
+        schema["required"] = required
+    schema["additionalProperties"] = arguments.get("additionalProperties", True)
+    media_type = "multipart/form-data" if signature.takes_files else "application/json"
+    return {"required": bool(required), "content": {media_type: {"schema": schema}}}
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+
+
+def _responses(spec: EndpointSpec, schemas: dict[str, Any]) -> dict[str, Any]:
+    refused = {"description": "An argument is wrong.", **_content(_ERROR_SCHEMA, schemas)}
+    if not spec.job:
+        return {"200": {"description": "The result.", "content": {"application/json": {"schema": {}}}}, "422": refused}
+    job = _content(JOB_SCHEMA, schemas)
+    own = {MEDIA_TYPE: {"schema": {"type": "object"}}}
+    return {
+        "200": {"description": "The job, accepted.", "content": {**job["content"], **own}},
+        "422": refused,
+        "429": {"description": "The queue is full; try again later.", **job},
+    }
+
+
+def _content(schema: Mapping[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    schemas[schema["title"]] = dict(schema)
+    return {"content": {"application/json": {"schema": {"$ref": REFERENCE.format(model=schema["title"])}}}}

@@ -1,0 +1,78 @@
+"""Whom a server on the loopback answers: a web page elsewhere must not reach it by a name that points here."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_NAMES: Final = frozenset({"localhost", "ip6-localhost"})
+
+
+class HostCheck:
+    """Refuses requests that came in over the loopback under a foreign name (DNS rebinding) or from a foreign page.
+
+    Args:
+        app: What is protected.
+        allowed: More names that may stand in Host and Origin; `*` allows all.
+    """
+
+    def __init__(self, app: ASGIApp, allowed: Collection[str] = ()) -> None:
+        self.app = app
+        self.allowed = frozenset(name.lower() for name in allowed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it with 403."""
+        if scope["type"] in {"http", "websocket"} and "*" not in self.allowed and _over_loopback(scope):
+            for name, value in _named(scope["headers"]):
+                if not self._known(value):
+                    await _refuse(name, value, scope, receive, send)
+                    return
+        await self.app(scope, receive, send)
+
+    def _known(self, value: str) -> bool:
+        host = _host(value)
+        return is_loopback(host) or host in self.allowed
+
+
+async def _refuse(name: str, value: str, scope: Scope, receive: Receive, send: Send) -> None:
+    detail = (
+        f"This server listens on the loopback and does not know the {name} {value[:200]!r}. If it stands behind a "
+        "proxy or serves that page, name the host: FastTaskAPI(allowed_hosts=[…]) or FTAPI_ALLOWED_HOSTS."
+    )
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": "unknown host"})
+        return
+    await JSONResponse({"detail": detail}, 403)(scope, receive, send)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine alone."""
+    if host in _NAMES or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _over_loopback(scope: Scope) -> bool:
+    server = scope.get("server")
+    return server is not None and (server[0] == "127.0.0.1" or is_loopback(server[0]))
+
+
+def _named(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[str, str]]:
+    for name, value in headers:
+        if name in {b"host", b"origin"}:
+            yield name.decode().capitalize(), value.decode("latin-1")
+
+
+def _host(value: str) -> str:
+    """The bare host of `host:port`, `[v6]:port` or an origin, in lower case."""
+    netloc = value.partition("://")[2] or value
+    if netloc.startswith("["):
+        return netloc[1:].partition("]")[0].lower()
+    return netloc.partition(":")[0].rstrip(".").lower()

@@ -1,0 +1,147 @@
+"""Answers: a job's envelope in the form the client asked for, a file's bytes, or a plain value."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from farcall.jobs import Snapshot
+from farcall.wire import Base64Body, BytesBody, FileValue
+from farcall_fasttaskapi.envelope import MEDIA_TYPE, VERSION, render, render_compatible
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from farcall_server.outputs import files_of, with_files
+from farcall_server.queue import Job
+from farcall_server.uploads import UNKNOWN, is_media_type
+
+NOT_FOUND: Final = "Job not found."
+JSON: Final = "application/json"
+
+
+def wants_own(request: Request) -> bool:
+    """Whether the client asked for our own form."""
+    return MEDIA_TYPE in request.headers.get("accept", "")
+
+
+async def job(request: Request, job: Job) -> Response:
+    """A job's envelope."""
+    look = job.snapshot()
+    if wants_own(request):
+        return Response(to_json(render(_linked(look, job))), media_type=MEDIA_TYPE)
+    look = replace(look, result=await written_out(look.result)) if job.outcome.files else look
+    times = {name: _iso(moment) for name, moment in job.moments.items()}
+    times["queued_at"] = times["created_at"]
+    return _compatible(look, request, times)
+
+
+def snapshot(request: Request, look: Snapshot, *, status: int, headers: Mapping[str, str]) -> Response:
+    """The envelope of what has become no job."""
+    if wants_own(request):
+        return Response(to_json(render(look)), status, headers, MEDIA_TYPE)
+    return _compatible(look, request, {}, status=status, headers=headers)
+
+
+def _compatible(
+    look: Snapshot,
+    request: Request,
+    times: Mapping[str, str],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    envelope = render_compatible(look, times=times, root=request.scope.get("root_path", ""))
+    return Response(to_json(envelope), status, headers, JSON)
+
+
+def missing(request: Request, job_id: str) -> Response:
+    """404: no such job, or no more."""
+    gone: dict[str, Any] = {"detail": NOT_FOUND}
+    if not wants_own(request):
+        gone |= {"job_id": job_id, "id": job_id, "status": "not_found", "error": NOT_FOUND}
+    return Response(to_json(gone), 404, media_type=JSON)
+
+
+def fault(request: Request, error: Exception) -> Response:  # noqa: ARG001 - an exception handler's signature
+    """500: a plain endpoint raised. The connection ends with it, as the server drops it, and the client must know."""
+    return Response(b'{"detail":"Internal Server Error"}', 500, {"Connection": "close"}, JSON)
+
+
+def many(jobs: Sequence[Job], gone: Sequence[str]) -> Response:
+    """Several jobs' envelopes, in our own form, and the ids of which nothing is known."""
+    entries: list[dict[str, Any]] = [render(_linked(job.snapshot(), job)) for job in jobs]
+    entries += [{"farcall": VERSION, "id": job_id, "missing": True} for job_id in gone]
+    return Response(to_json({"farcall": VERSION, "jobs": entries}), media_type=JSON)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _linked(look: Snapshot, job: Job) -> Snapshot:
+    """The look with each file's address, relative to the service's, in the place of its bytes."""
+    if not job.outcome.files:
+        return look
+    numbers = iter(range(len(job.outcome.files)))
+
+    def link(file: FileValue) -> FileValue:
+        number = next(numbers)
+        return file if file.body is None else replace(file, body=None, url=f"/jobs/{job.id}/files/{number}")
+
+    return replace(look, result=with_files(look.result, link))
+
+
+async def written_out(value: Any) -> Any:
+    """A plain value with each file's bytes as base64, in memory: older clients know no other way."""
+    texts = iter([await _in_base64(file) for file in files_of(value)])
+    return with_files(value, lambda _: next(texts))
+
+
+async def _in_base64(file: FileValue) -> FileValue:
+    if file.body is None or isinstance(file.body, Base64Body):
+        return file
+    content = b"".join([piece async for piece in file.body.chunks()])
+    return replace(file, body=Base64Body(base64.b64encode(content).decode()))
+
+
+def file(value: FileValue, *, attached: bool) -> Response:
+    """A file's bytes, piece by piece.
+
+    Args:
+        value: The file; one that lies elsewhere is a redirect.
+        attached: Whether a browser should save it instead of showing it.
+    """
+    if value.body is None:
+        return RedirectResponse(value.url or "/")
+    headers = {"X-Content-Type-Options": "nosniff"}
+    if attached:
+        headers["Content-Disposition"] = f"attachment; filename*=utf-8''{quote(value.name, safe='')}"
+    media_type = value.media_type if is_media_type(value.media_type) else UNKNOWN
+    headers["Content-Type"] = media_type
+    if isinstance(value.body, BytesBody):
+        return Response(value.body.content, headers=headers)
+    if value.body.length is not None:
+        headers["Content-Length"] = str(value.body.length)
+    return StreamingResponse(value.body.chunks(), headers=headers)
+
+
+async def plain(value: Any) -> Response:
+    """A plain endpoint's answer: a file's bytes, or JSON with the files in it as base64."""
+    if isinstance(value, FileValue):
+        return file(value, attached=False)
+    if files_of(value):
+        value = with_files(await written_out(value), _file_object)
+    return Response(to_json(value), media_type=JSON)
+
+
+def _file_object(file: FileValue) -> dict[str, Any]:
+    content = file.body.text if isinstance(file.body, Base64Body) else file.url
+    return {"file_name": file.name, "content_type": file.media_type, "content": content}
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")

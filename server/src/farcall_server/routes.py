@@ -1,0 +1,246 @@
+"""The job routes: submit, status of one and of many, cancel, result files, health."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from farcall.jobs import Snapshot, State
+from farcall.wire import FileValue
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field, TypeAdapter, ValidationError
+from starlette.background import BackgroundTask, BackgroundTasks
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from typing_extensions import TypedDict
+
+from farcall_server import inputs, replies, waiting
+from farcall_server.outputs import plain
+from farcall_server.progress import JobProgress
+from farcall_server.queue import Job, Store
+from farcall_server.signature import Signature
+from farcall_server.worker import Crew, Lane, reason
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+_NUMBER: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
+MOST_IDS: Final = 10_000
+MOST_STATUS_BYTES: Final = 4 * 1024 * 1024
+
+
+class Endpoint:
+    """A handler as an ASGI application: what a route needs of it, and no more."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        response = await self.handler(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """Takes a task endpoint's calls.
+
+    Args:
+        signature: What the function takes.
+        store: Where its jobs go.
+        lane: Where they run.
+        ttl_s: Seconds their results are kept.
+        most_bytes: The largest body taken.
+    """
+
+    signature: Signature
+    store: Store
+    lane: Lane
+    ttl_s: float
+    most_bytes: int
+
+    async def __call__(self, request: Request) -> Response:
+        """Accept the call as a job, and wait for it as long as the client prefers."""
+        path = self.signature.spec.path
+        if self.store.full(path):  # before a large body is read in vain
+            return self._refuse(request)
+        read = await inputs.read(request, self.signature, most_bytes=self.most_bytes)
+        job = Job(path, read.arguments, ttl_s=self.ttl_s, folder=read.folder)
+        if not await self.store.accept(job):
+            read.folder.discard()
+            return self._refuse(request)
+        self.lane.wake()
+        if prefer := request.headers.get("prefer"):
+            await waiting.for_end(self.store, job, preferred_wait_s(prefer))
+        return await replies.job(request, job)
+
+    def _refuse(self, request: Request) -> Response:
+        full = Snapshot(
+            state=State.FAILED, error=f"Queue size limit reached for {self.signature.spec.name}", retry_after_s=1.0
+        )
+        return replies.snapshot(request, full, status=429, headers={"Retry-After": "1"})
+
+
+def preferred_wait_s(prefer: str) -> float:
+    """The seconds a `Prefer` header (RFC 7240) says the client would wait; 0 if it does not.
+
+    >>> preferred_wait_s("respond-async, wait=5")
+    5.0
+    """
+    for preference in prefer.split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "wait":
+            return _seconds(value.strip().strip('"'))
+    return 0.0
+
+
+def _seconds(text: str) -> float:
+    return min(float(text), waiting.LONGEST_S) if _NUMBER.fullmatch(text) else 0.0
+
+
+class _Many(TypedDict, total=False):
+    ids: Annotated[list[str], Field(max_length=MOST_IDS)]
+    seen: Annotated[list[int | None], Field(max_length=MOST_IDS)]
+    wait: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+_MANY: Final = TypeAdapter(_Many)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jobs:
+    """Answers questions about jobs that were accepted."""
+
+    store: Store
+
+    async def status(self, request: Request) -> Response:
+        """`GET /status/{id}?wait=&seen=`: the job, now or once it has moved."""
+        job = self.store.get(request.path_params["job_id"])
+        if job is None:
+            return replies.missing(request, request.path_params["job_id"])
+        query = request.query_params
+        wait_s = _number(query.get("wait"), "wait", 0.0)
+        seen = _number(query.get("seen"), "seen", None)
+        await waiting.for_change(self.store, job, None if seen is None else int(seen), wait_s or 0.0)
+        return await replies.job(request, job)
+
+    async def status_posted(self, request: Request) -> Response:
+        """`POST /status`: of one job by `?job_id=`, as older clients ask, or of many by a JSON body."""
+        job_id = request.query_params.get("job_id")
+        if job_id is None:
+            return await self._many(request)
+        name = job_id.strip(" \t\"'?#")
+        job = self.store.get(name)
+        return replies.missing(request, name) if job is None else await replies.job(request, job)
+
+    async def _many(self, request: Request) -> Response:
+        asked = await _asked(request)
+        ids = asked.get("ids", [])
+        found = {name: self.store.get(name) for name in ids}
+        jobs = [job for job in found.values() if job is not None]
+        last = dict(zip(ids, asked.get("seen", [None] * len(ids)), strict=True))
+        gone = [name for name, job in found.items() if job is None]
+        wait_s = 0.0 if gone else min(asked.get("wait", 0.0), waiting.LONGEST_S)
+        moved = await waiting.for_any(self.store, jobs, [last[job.id] for job in jobs], wait_s)
+        return replies.many(moved, gone)
+
+    async def cancel(self, request: Request) -> Response:
+        """`POST /cancel/{id}`: end a waiting job, ask a running one to end, leave an ended one."""
+        job = self.store.get(request.path_params["job_id"])
+        if job is None:
+            return replies.missing(request, request.path_params["job_id"])
+        self.store.cancel(job)
+        return await replies.job(request, job)
+
+    async def file(self, request: Request) -> Response:
+        """`GET /jobs/{id}/files/{n}`: one of a result's files."""
+        job = self.store.get(request.path_params["job_id"])
+        files: Sequence[FileValue] = () if job is None else job.outcome.files
+        number = request.path_params["number"]
+        if number >= len(files):
+            raise HTTPException(404, "No such file, or its job's result is no longer kept.")
+        return replies.file(files[number], attached=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plain:
+    """Answers a plain endpoint's calls: no job, the reply is the result.
+
+    Args:
+        signature: What the function takes.
+        crew: The threads on which synchronous functions run.
+        most_bytes: The largest body taken.
+    """
+
+    signature: Signature
+    crew: Crew
+    most_bytes: int
+
+    async def __call__(self, request: Request) -> Response:
+        """Call the function and answer with what it returns."""
+        read = await inputs.read(request, self.signature, most_bytes=self.most_bytes)
+        try:
+            result = await self._result(read)
+        except BaseException:
+            read.folder.discard()
+            raise
+        response = result if isinstance(result, Response) else await replies.plain(result)
+        if read.folder:
+            response.background = BackgroundTasks([*_tasks(response), BackgroundTask(read.folder.discard)])
+        return response
+
+    async def _result(self, read: inputs.Inputs) -> Any:
+        arguments = dict(read.arguments)
+        if self.signature.progress is not None:
+            arguments[self.signature.progress] = JobProgress()
+        if self.signature.asynchronous:
+            return self._sendable(await self._awaited(arguments), read)
+        return await self.crew.run(lambda: self._sendable(self.signature.function(**arguments), read))
+
+    async def _awaited(self, arguments: Mapping[str, Any]) -> Any:
+        try:
+            result = self.signature.function(**arguments)
+            return await result if inspect.isawaitable(result) else result
+        except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:  # the first two would stop the server
+            raise RuntimeError(reason(error)) from error
+
+    def _sendable(self, value: Any, read: inputs.Inputs) -> Any:
+        return value if isinstance(value, Response) else plain(value, read.folder)
+
+
+def _tasks(response: Response) -> list[BackgroundTask]:
+    return [] if response.background is None else [response.background]
+
+
+async def health(request: Request) -> Response:  # noqa: ARG001 - a handler's signature
+    """`GET /health`: the server answers."""
+    return Response(b'{"status":"running"}', media_type="application/json")
+
+
+def _number(text: str | None, name: str, default: float | None) -> float | None:
+    if text is None:
+        return default
+    if not _NUMBER.fullmatch(text):
+        raise _wrong(
+            [{"type": "float_parsing", "loc": ("query", name), "msg": "a number, 0 or more", "input": text[:80]}]
+        )
+    return float(text)
+
+
+async def _asked(request: Request) -> _Many:
+    body = await inputs.whole(request, MOST_STATUS_BYTES)
+    try:
+        asked = _MANY.validate_json(body)
+    except ValidationError as error:
+        raise inputs.refused(error) from error
+    if len(asked.get("seen", asked.get("ids", []))) != len(asked.get("ids", [])):
+        raise _wrong([{"type": "value_error", "loc": ("body", "seen"), "msg": "one entry for each id", "input": None}])
+    return asked
+
+
+def _wrong(details: Sequence[Mapping[str, Any]]) -> RequestValidationError:
+    return RequestValidationError(list(details))

@@ -1,0 +1,83 @@
+"""The server process: where it listens, what it says when it is up, and how it stops."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+from farcall.errors import ConfigError
+
+if TYPE_CHECKING:
+    from farcall_server.app import FastTaskAPI
+
+HOST: Final = "127.0.0.1"
+PORT: Final = 8000
+GRACE_S: Final = 10
+"""Seconds that open requests have to end once the server is told to stop."""
+
+
+def serve(app: FastTaskAPI, *, host: str | None = None, port: int | None = None) -> None:
+    """Serve an app until it is told to stop (Ctrl-C, SIGTERM).
+
+    Args:
+        app: What is served.
+        host: Where it listens; None: `FTAPI_HOST`, else 127.0.0.1.
+        port: On which port, 0 for a free one; None: `FTAPI_PORT`, else 8000.
+
+    Raises:
+        ConfigError: `FTAPI_PORT` is no port number.
+        SystemExit: It could not start; the log says why.
+    """
+    server = Server(app, host=host or os.environ.get("FTAPI_HOST") or HOST, port=_port() if port is None else port)
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C has done its work by now
+        server.run()
+    if not server.started:
+        raise SystemExit(3)
+
+
+def _port() -> int:
+    text = os.environ.get("FTAPI_PORT") or str(PORT)
+    if not text.isdecimal() or int(text) > 65535:
+        raise ConfigError(f"FTAPI_PORT is {text!r}; it must be a port number, 0 to 65535.")
+    return int(text)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, saying where the app is found, and letting waiting clients go before it stops."""
+
+    def __init__(self, app: FastTaskAPI, *, host: str, port: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S
+            )
+        )
+        self.served = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, and say where."""
+        await super().startup(sockets)
+        if self.started:
+            sys.stdout.write(self.greeting() + "\n")
+            sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer everybody who waits, then stop."""
+        self.served.release()
+        await super().shutdown(sockets)
+
+    @property
+    def url(self) -> str:
+        """The address under which the app is found, once it is."""
+        bound: tuple[str, int] = self.servers[0].sockets[0].getsockname()[:2]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound[0], bound[0])  # noqa: S104 - not bound to, shown
+        return f"http://[{host}]:{bound[1]}" if ":" in host else f"http://{host}:{bound[1]}"
+
+    def greeting(self) -> str:
+        """One line: what is served where, and where its documentation is."""
+        docs = self.served.docs_url
+        said = f"{self.served.title} serves at {self.url}"
+        return f"{said} (docs: {self.url}{docs}); Ctrl-C stops it." if docs else f"{said}; Ctrl-C stops it."

@@ -1,0 +1,232 @@
+"""A multipart body read piece by piece: texts in memory, files on disk, nothing held whole."""
+
+from __future__ import annotations
+
+import contextlib
+import mimetypes
+import re
+import shutil
+import tempfile
+import weakref
+from collections.abc import AsyncIterator, Collection
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from farcall import threads
+from farcall.files import File
+from farcall.wire import BytesBody, FileValue, PathBody, base_name
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.exceptions import HTTPException
+
+IN_MEMORY_BYTES: Final = 64 * 1024
+"""A file up to this size stays in memory; a larger one goes to disk."""
+
+WRITE_BYTES: Final = 256 * 1024
+MOST_PARTS: Final = 1000
+MOST_HEADER_BYTES: Final = 16 * 1024
+UNKNOWN: Final = "application/octet-stream"
+_MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,80}/[\w.+-]{1,80}", re.ASCII)
+
+
+def is_media_type(text: str) -> bool:
+    """Whether a text may stand in a content type header: `image/png`."""
+    return _MEDIA_TYPE.fullmatch(text.partition(";")[0].strip()) is not None and text.isascii() and text.isprintable()
+
+
+Pair = tuple[str, str | File]
+
+
+class MultipartError(ValueError):
+    """A body is not the multipart it says it is."""
+
+
+class Folder:
+    """The files of one request; on disk only if there is a large one. They go when it goes, at the latest at exit."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._remove: weakref.finalize[..., Folder] | None = None
+        self._count = 0
+
+    def __bool__(self) -> bool:
+        return self._path is not None
+
+    def new(self) -> BinaryIO:
+        """A new file in the folder, open for writing."""
+        if self._path is None:
+            self._path = Path(tempfile.mkdtemp(prefix="farcall-"))
+            self._remove = weakref.finalize(self, shutil.rmtree, self._path, ignore_errors=True)
+        self._count += 1
+        return (self._path / str(self._count)).open("wb")
+
+    def keep(self, paths: Collection[str]) -> None:
+        """Remove all files but these."""
+        if self._path is not None:
+            for place in self._path.iterdir():
+                if str(place) not in paths:
+                    place.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Remove all files."""
+        if self._remove is not None:
+            self._remove()
+
+
+async def multipart(
+    pieces: AsyncIterator[bytes], boundary: bytes, folder: Folder, *, most_text_bytes: int
+) -> list[Pair]:
+    """Every part's name with its text or file, in order.
+
+    Raises:
+        MultipartError: The body is no multipart.
+        HTTPException: 413, its texts or its parts are too many.
+    """
+    if not boundary:
+        raise MultipartError("the content type names no boundary")
+    reading = _Reading(folder, most_text_bytes)
+    try:
+        parser = MultipartParser(boundary, reading.callbacks())
+        async for piece in pieces:
+            parser.write(piece)
+            await reading.flush(WRITE_BYTES)
+        parser.finalize()
+        if not reading.ended:
+            raise MultipartError("its last boundary is missing")
+        await reading.flush(0)
+    except FormParserError as error:
+        raise MultipartError(str(error)) from error
+    finally:
+        reading.close()
+    return [part.pair() for part in reading.parts]
+
+
+class _Part:
+    """One part while it comes in."""
+
+    def __init__(self) -> None:
+        self.headers: dict[str, bytes] = {}
+        self.name = ""
+        self.filename: str | None = None
+        self.unnamed = False
+        self.pending = bytearray()
+        self.handle: BinaryIO | None = None
+        self.size = 0
+
+    def begin(self) -> None:
+        """Read the part's headers, which are complete now."""
+        _, options = parse_options_header(self.headers.get("content-disposition"))
+        if b"name" not in options:
+            raise MultipartError("a part has no name")
+        self.name = options[b"name"].decode("utf-8", "replace")
+        filename = options.get(b"filename")
+        self.unnamed = filename == b""
+        self.filename = None if filename is None else base_name(filename.decode("utf-8", "replace"))
+
+    def write(self, folder: Folder) -> None:
+        """Move what has come in so far to disk; blocks."""
+        self.handle = self.handle or folder.new()
+        self.handle.write(self.pending)
+        self.handle.flush()
+        self.pending.clear()
+
+    def pair(self) -> Pair:
+        """The part's name, and its text or file."""
+        if self.filename is None or (self.unnamed and not self.size):  # a browser's empty file field
+            return self.name, self.pending.decode("utf-8", "replace")
+        body = BytesBody(bytes(self.pending)) if self.handle is None else PathBody(self.handle.name, self.size)
+        return self.name, File(FileValue(name=self.filename, media_type=self.media_type(), body=body, size=self.size))
+
+    def media_type(self) -> str:
+        """What the part says it is; by its name where it does not say."""
+        said = self.headers.get("content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
+        if said != UNKNOWN and is_media_type(said):
+            return said
+        return mimetypes.guess_type(self.filename or "")[0] or UNKNOWN
+
+
+class _Reading:
+    """What the parser calls as it goes through the body."""
+
+    def __init__(self, folder: Folder, most_text_bytes: int) -> None:
+        self.folder = folder
+        self.text_left = most_text_bytes
+        self.header_left = MOST_HEADER_BYTES
+        self.parts: list[_Part] = []
+        self.field = bytearray()
+        self.value = bytearray()
+        self.ended = False
+
+    def callbacks(self) -> Any:
+        """The parser's table of callbacks."""
+        return {
+            "on_part_begin": self.part_begin,
+            "on_header_field": self.header_field,
+            "on_header_value": self.header_value,
+            "on_header_end": self.header_end,
+            "on_headers_finished": self.headers_finished,
+            "on_part_data": self.part_data,
+            "on_end": self.end,
+        }
+
+    def part_begin(self) -> None:
+        if len(self.parts) == MOST_PARTS:
+            raise HTTPException(413, f"The form has more than {MOST_PARTS} parts.")
+        self.parts.append(_Part())
+        self.header_left = MOST_HEADER_BYTES
+
+    def header_field(self, data: bytes, start: int, end: int) -> None:
+        self._spend_header(end - start)
+        self.field += data[start:end]
+
+    def header_value(self, data: bytes, start: int, end: int) -> None:
+        self._spend_header(end - start)
+        self.value += data[start:end]
+
+    def _spend_header(self, size: int) -> None:
+        self.header_left -= size
+        if self.header_left < 0:
+            raise MultipartError(f"a part's headers have more than {MOST_HEADER_BYTES} bytes")
+
+    def header_end(self) -> None:
+        self.parts[-1].headers[self.field.decode("latin-1").lower()] = bytes(self.value)
+        self.field.clear()
+        self.value.clear()
+
+    def headers_finished(self) -> None:
+        self.parts[-1].begin()
+
+    def part_data(self, data: bytes, start: int, end: int) -> None:
+        part = self.parts[-1]
+        part.pending += data[start:end]
+        part.size += end - start
+        if part.filename is None:
+            self.text_left -= end - start
+            if self.text_left < 0:
+                raise HTTPException(413, "The form's texts are too large; send large values as file parts.")
+
+    def end(self) -> None:
+        self.ended = True
+
+    async def flush(self, most_bytes: int) -> None:
+        """Bring to disk what is too large to stay in memory.
+
+        Args:
+            most_bytes: How much of a file that is already on disk may wait in memory.
+        """
+        for part in self.parts:
+            if part.filename is not None and self._due(part, most_bytes):
+                await threads.run(part.write, self.folder)
+            if part.handle is not None and part is not self.parts[-1]:
+                part.handle.close()
+
+    def _due(self, part: _Part, most_bytes: int) -> bool:
+        if part.handle is None:
+            return len(part.pending) > IN_MEMORY_BYTES
+        return bool(part.pending) and (len(part.pending) >= most_bytes or part is not self.parts[-1])
+
+    def close(self) -> None:
+        for part in self.parts:
+            if part.handle is not None:
+                with contextlib.suppress(OSError):
+                    part.handle.close()
