@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - hatch runs it by its path
 """Packs the photo example into the wheel, so that `farcall demo` works where there is no checkout."""
 
 from pathlib import Path

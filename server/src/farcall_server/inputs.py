@@ -184,10 +184,10 @@ def _read_text(known: Field, text: str, *, otherwise: Any) -> Any:
 
 
 def _readings(text: str) -> Iterable[Any]:
-    yield text
-    if not text:
-        yield None
+    if not text:  # what an empty field of a form means, and what FastTaskAPI and APIPod take it for
+        yield from (None, text)
         return
+    yield text
     try:
         yield from_json(text)
     except ValueError:

@@ -245,12 +245,14 @@ def _form(kind: Any) -> Form:
     """How an argument of this type is read from a form."""
     bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
     options = get_args(bare) if get_origin(bare) in (Union, UnionType) else (bare,)
+    if options in ((str,), (Any,)):
+        return "text"
     options = tuple(o for o in options if o is not NoneType)
     if any(inner is File for inner in _walk(bare)):
         return "file" if File in options or IncomingFile in options else "files"
     if len(options) == 1 and _plain(options[0]) in _LISTS:
         return "list"
-    return "text" if options in ((str,), (Any,)) else "value"
+    return "value"
 
 
 def _plain(kind: Any) -> Any:

@@ -1,0 +1,59 @@
+# The commands of a developer and of CI. `make` alone lists them.
+PYTHON ?= python3
+PHOTO ?=
+
+MEMBERS := core plugins/fasttaskapi plugins/openapi server examples/farcall-echo
+BIN := .venv/bin
+export UV_PYTHON_DOWNLOADS = never
+export UV_BUILD_CONSTRAINT = constraints.txt
+export PIP_BUILD_CONSTRAINT = constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check lint types system-deps bench constraints clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+
+install: .venv/installed ## make .venv, with every member editable and the developers' tools
+
+demo: .venv/installed ## a photograph through a job server on this machine (PHOTO=my.jpg for your own)
+	@$(BIN)/farcall demo $(if $(PHOTO),--photo "$(PHOTO)")
+
+test: .venv/installed ## every test that needs nothing beside Python packages
+	$(BIN)/pytest
+
+check: lint types test ## what CI runs: lint, types, tests and what needs `make system-deps`
+
+lint: .venv/installed ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed ## mypy, strict
+	$(BIN)/mypy
+
+system-deps: ## install what tests need beside Python packages
+	@echo "Nothing is needed beside Python packages yet."
+
+bench: .venv/installed ## what importing, a call and many jobs cost
+	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/call_overhead.py
+	$(BIN)/python benchmarks/many_jobs.py
+
+constraints: .venv/installed ## pin everything anew, at what is newest now
+	$(PYTHON) -m venv .venv/newest
+	.venv/newest/bin/python -m pip install -q -U pip
+	.venv/newest/bin/python -m pip install -q --group dev uv editables $(MEMBERS:%=-e ./%)
+	(sed -n '/^#/p' constraints.txt; .venv/newest/bin/python -m pip freeze --all --exclude setuptools --exclude-editable) \
+	  > .venv/newest/pins && cp .venv/newest/pins constraints.txt && rm -rf .venv/newest
+
+clean: ## remove .venv and everything made
+	rm -rf .venv demo-output .mypy_cache .ruff_cache .hypothesis
+
+# Made anew when a pin or a member's pyproject.toml changes; uv is the quick way, pip the one that is always there.
+.venv/installed: constraints.txt pyproject.toml $(MEMBERS:%=%/pyproject.toml)
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt pip
+	install="$(BIN)/uv pip install -p $(BIN)/python"; \
+	$(BIN)/python -m pip install -q -c constraints.txt uv || install="$(BIN)/python -m pip install"; \
+	$$install -q -c constraints.txt --group dev $(MEMBERS:%=-e ./%)
+	touch $@

@@ -1,0 +1,40 @@
+"""Writes docs/hooks.md from the hooks' own signatures and docstrings: `.venv/bin/python tests/house/hooks_page.py`."""
+
+import ast
+import inspect
+from pathlib import Path
+
+from farcall import hookspecs
+
+PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
+HEAD = """\
+# The hooks
+
+Every hook a plugin can implement, from `farcall.hookspecs`. Mark yours with `@farcall.hookimpl`; leave out arguments
+you do not need. How they fit together: [write-a-provider.md](write-a-provider.md).
+"""
+
+
+def hooks() -> list[ast.FunctionDef]:
+    """The hooks as they stand in the source, in its order."""
+    functions = [node for node in ast.parse(inspect.getsource(hookspecs)).body if isinstance(node, ast.FunctionDef)]
+    return [function for function in functions if function.name.startswith("farcall_")]
+
+
+def signature(hook: ast.FunctionDef) -> str:
+    """The hook's exact first line, without its colon."""
+    returns = "" if hook.returns is None else f" -> {ast.unparse(hook.returns)}"
+    return f"def {hook.name}({ast.unparse(hook.args)}){returns}"
+
+
+def render() -> str:
+    """The page."""
+    parts = [HEAD]
+    for hook in hooks():
+        text = inspect.cleandoc(ast.get_docstring(hook, clean=False) or "")
+        parts.append(f"## {hook.name}\n\n```\n{signature(hook)}\n```\n\n```text\n{text}\n```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), "utf-8")

@@ -1,0 +1,117 @@
+"""What holds for the public face: its names, its two colours, its errors, and what importing it costs."""
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+from types import ModuleType
+
+import farcall
+import pytest
+from farcall import errors
+
+MOST_NAMES = 30
+PAIRS = [("Service", "AsyncService"), ("Endpoint", "AsyncEndpoint"), ("Job", "AsyncJob"), ("File", "AsyncFile")]
+ONLY_ASYNC = {"chunks"}
+"""A file's pieces as they come; the blocking face has `open()`."""
+
+
+def in_a_fresh_process(statement, question):
+    code = f"import json, sys; {statement}; print(json.dumps({question}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_the_public_names_are_listed_sorted_and_few():
+    assert farcall.__all__ == sorted(farcall.__all__)
+    assert len(farcall.__all__) <= MOST_NAMES
+    assert [name for name in farcall.__all__ if getattr(farcall, name, None) is None] == []
+
+
+def test_a_public_name_that_is_not_listed_is_a_module_or_somebody_elses():
+    unlisted = {name: value for name, value in vars(farcall).items() if name not in farcall.__all__}
+    ours = {
+        name
+        for name, value in unlisted.items()
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType)
+        and getattr(value, "__module__", "").startswith("farcall")
+    }
+    assert ours == set()
+
+
+def test_importing_it_imports_no_plugin_and_no_http_client():
+    loaded = in_a_fresh_process("import farcall", "[m.partition('.')[0] for m in sys.modules]")
+    assert {"httpx", "aiohttp", "typer", "rich", "tomllib"} & set(loaded) == set()
+    assert [module for module in loaded if module.startswith("farcall_")] == []
+
+
+def test_asking_for_one_plugin_imports_no_other():
+    loaded = in_a_fresh_process(
+        "from farcall import plugins; plugins.load('provider', 'echo')",
+        "[m for m in sys.modules if m.startswith('farcall_')]",
+    )
+    assert loaded == ["farcall_echo"]
+
+
+@pytest.mark.parametrize(("blocking", "asynchronous"), PAIRS)
+def test_both_colours_have_the_same_verbs_with_the_same_signatures(blocking, asynchronous):
+    ours, theirs = verbs(getattr(farcall, blocking)), verbs(getattr(farcall, asynchronous))
+    alternative_constructors = {name for name in ours if isinstance(ours[name], classmethod)}
+    assert set(ours) - alternative_constructors == set(theirs) - ONLY_ASYNC
+    for name in set(ours) & set(theirs):
+        assert parameters(ours[name]) == parameters(theirs[name]), name
+
+
+@pytest.mark.parametrize("verb", ["connect", "gather", "as_completed"])
+def test_a_function_and_its_asynchronous_twin_have_one_signature(verb):
+    assert parameters(getattr(farcall, verb)) == parameters(getattr(farcall, f"{verb}_async"))
+
+
+def verbs(kind):
+    return {name: inspect.getattr_static(kind, name) for name in vars(kind) if not name.startswith("_")}
+
+
+def parameters(verb):
+    """Name, kind and default of each parameter; a property has none."""
+    if not callable(verb):
+        return type(verb)
+    return [(p.name, p.kind, p.default) for p in inspect.signature(verb).parameters.values()]
+
+
+def test_every_public_name_has_a_docstring():
+    undocumented = [
+        f"{name}.{verb}" if verb else name
+        for name in farcall.__all__
+        for verb in ["", *(verbs(getattr(farcall, name)) if inspect.isclass(getattr(farcall, name)) else [])]
+        if verb not in {"model_config"}
+        and not inspect.getdoc(getattr(getattr(farcall, name), verb) if verb else getattr(farcall, name))
+    ]
+    assert undocumented == []
+
+
+# --- errors -----------------------------------------------------------------------------------------------------
+
+
+def test_the_drawing_of_the_errors_is_their_tree():
+    assert drawn(errors.__doc__) == grown(errors.FarcallError)
+
+
+def drawn(text):
+    """Each (error, its parent) of the drawing, in its order."""
+    above = []
+    tree = []
+    for line in text.splitlines():
+        if (match := re.match(r"    ([│├└─ ]*)(\w+)", line)) is None:
+            continue
+        depth = len(match[1]) // 4
+        above[depth:] = [match[2]]
+        tree.append((match[2], above[depth - 1] if depth else None))
+    return tree
+
+
+def grown(error, parent=None):
+    """Each (error, its parent) of the classes, in the order they were written."""
+    children = [child for kind in error.__subclasses__() for child in grown(kind, error.__name__)]
+    return [(error.__name__, parent), *(child for child in children if hasattr(errors, child[0]))]
