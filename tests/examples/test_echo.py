@@ -86,9 +86,8 @@ def test_an_unknown_phase_is_an_error_that_quotes_it(host, service, monkeypatch)
 
 def test_its_key_is_found_in_its_variable_and_shown_to_this_machine(monkeypatch):
     with echo_host.running(key="s3cret") as host:
-        with farcall.connect(host.url, provider="echo") as service:
-            with pytest.raises(KeyMissing, match="Set ECHO_API_KEY"):
-                service.shout(text="a")
+        with farcall.connect(host.url, provider="echo") as service, pytest.raises(KeyMissing, match="Set ECHO_API_KEY"):
+            service.shout(text="a")
         monkeypatch.setenv("ECHO_API_KEY", "s3cret")
         with farcall.connect(host.url, provider="echo") as service:
             assert service.shout(text="a") == "A"
@@ -96,9 +95,9 @@ def test_its_key_is_found_in_its_variable_and_shown_to_this_machine(monkeypatch)
 
 def test_a_wrong_key_is_refused_in_the_servers_words():
     with echo_host.running(key="s3cret") as host:
-        with farcall.connect(host.url, provider="echo", api_key="wrong") as service:
-            with pytest.raises(AuthRefused, match="show your key"):
-                service.shout(text="a")
+        service = farcall.connect(host.url, provider="echo", api_key="wrong")
+        with service, pytest.raises(AuthRefused, match="show your key"):
+            service.shout(text="a")
 
 
 def test_a_misspelt_option_is_refused(host):
