@@ -62,6 +62,15 @@ def test_something_that_is_no_service_is_told_from_one_that_is_down(raw_server):
         farcall.connect(server.url)
 
 
+@pytest.mark.parametrize("options", [{}, {"provider": "fasttaskapi"}, {"provider": "openapi"}])
+def test_a_description_that_wants_a_key_is_told_from_one_that_is_missing(raw_server, options):
+    server = raw_server(always(answer(401, {"detail": "who are you"})))
+    with pytest.raises(errors.KeyMissing, match="who are you.*api_keys"):
+        farcall.connect(server.url, **options)
+    with pytest.raises(errors.AuthRefused, match="who are you"):
+        farcall.connect(server.url, api_key="wrong", **options)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "error", "words"),
     [

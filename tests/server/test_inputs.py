@@ -75,6 +75,15 @@ def test_an_empty_field_is_none_where_none_is_allowed(call):
     assert result(call(everything)(data={"text": "", "size": ""}))[::7] == ["", None]
 
 
+def test_an_empty_text_is_none_only_where_none_is_allowed(call):
+    def said(a: str, b: str | None = "x") -> list:
+        return [a, b]
+
+    assert result(call(said)(data={"a": "", "b": ""})) == ["", None]
+    assert result(call(said)(data={"a": "5", "b": "5"})) == ["5", "5"]
+    assert result(call(said)(json={"a": "", "b": ""})) == ["", ""]
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "place"),
     [

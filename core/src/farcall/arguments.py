@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError, SchemaValidator, to_jsonab
 from typing_extensions import TypedDict
 
 from farcall.errors import InputError, PluginError
-from farcall.files import AsyncFile, File
+from farcall.files import LOCAL, AsyncFile, File
 from farcall.spec import EndpointSpec, Parameter
 
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
@@ -45,7 +45,7 @@ class Checker:
         """
         given = self._by_name(args, kwargs) if args else kwargs
         try:
-            values: dict[str, Any] = self._validate(given)
+            values: dict[str, Any] = self._validate(given, context=LOCAL if self.takes_files else None)
         except ValidationError as error:
             values = self._once_more(given, error)
         for name, value in values.items():
@@ -68,7 +68,7 @@ class Checker:
         if "numpy" in sys.modules:
             plain = {k: v if k in self.takes_files else without_numpy(v) for k, v in given.items()}
             try:
-                values: dict[str, Any] = self._validate(plain)
+                values: dict[str, Any] = self._validate(plain, context=LOCAL)
             except ValidationError as second:
                 error = second
             else:

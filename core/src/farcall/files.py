@@ -7,7 +7,7 @@ import io
 import mimetypes
 import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -28,7 +28,7 @@ from farcall.wire import (
 )
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
+    from pydantic import GetCoreSchemaHandler, ValidationInfo
     from pydantic_core import CoreSchema
 
 Fetch = Callable[[str], Awaitable[Response]]
@@ -301,9 +301,24 @@ class File:
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         from pydantic_core import core_schema
 
-        return core_schema.no_info_plain_validator_function(
-            cls.of, serialization=core_schema.plain_serializer_function_ser_schema(lambda file: file)
+        return core_schema.with_info_plain_validator_function(
+            _checked, serialization=core_schema.plain_serializer_function_ser_schema(lambda file: file)
         )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "format": "data-url"}
+
+
+LOCAL: Final[Mapping[str, bool]] = {"farcall_local_files": True}
+"""The validation context in which a text may name a file of this machine: a caller's, never a server's."""
+
+
+def _checked(value: Any, info: ValidationInfo) -> File:
+    """A file, for pydantic; without the caller's context no path and no address, since it may come from anybody."""
+    if isinstance(value, str | os.PathLike) and info.context != LOCAL and not str(value).startswith("data:"):
+        raise ValueError("a file is a data: address here")
+    return File.of(value)
 
 
 async def plain_fetch(url: str) -> Response:

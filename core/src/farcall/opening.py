@@ -7,8 +7,9 @@ from typing import Any
 
 from farcall import background
 from farcall.blocking import Service
-from farcall.connecting import open_engine, wish_of
+from farcall.connecting import open_engine
 from farcall.service import AsyncService
+from farcall.sources import wish_of
 from farcall.spec import EndpointSpec
 from farcall.wire import Sender
 

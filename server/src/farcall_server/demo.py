@@ -40,7 +40,8 @@ def demo(
         command = [sys.executable, str(example / "demo.py"), url, str(picture), str(folder)]
         done = subprocess.run(command, check=False)  # noqa: S603 - our own example
         if done.returncode == 0 and sys.stdin.isatty():
-            input("The service is still running. Press Enter to stop it. ")
+            with contextlib.suppress(EOFError):
+                input("The service is still running. Press Enter to stop it. ")
     raise typer.Exit(done.returncode)
 
 

@@ -187,8 +187,6 @@ def _single(kind: Any, name: str, where: str) -> TypeAdapter[Any]:
         adapter: TypeAdapter[Any] = TypeAdapter(_guarded(kind))
     except PydanticUserError as error:
         raise UsageError(f"{where}: {name} has a type that cannot be checked: {error.message}") from error
-    if _trusting(adapter.core_schema):
-        raise UsageError(f"{where}: {name} holds a File inside a model; make the File a parameter of its own.")
     return adapter
 
 
@@ -211,17 +209,6 @@ def _walk(kind: Any) -> typing.Iterator[Any]:
     yield kind
     for inner in get_args(kind):
         yield from _walk(inner)
-
-
-def _trusting(schema: Any, inside: bool = False) -> bool:  # noqa: FBT001, FBT002 - a fold's accumulator
-    """Whether a compiled schema would make files of whatever a request says, paths too."""
-    if isinstance(schema, Mapping):
-        if schema.get("type") == "function-before" and schema.get("function", {}).get("function") is incoming_file:
-            return False
-        if schema.get("type") == "function-plain" and schema.get("function", {}).get("function") == File.of:
-            return True
-        return any(_trusting(value, inside) for key, value in schema.items() if key != "metadata")
-    return isinstance(schema, list | tuple) and any(_trusting(value, inside) for value in schema)
 
 
 def _adapter(taken: Mapping[str, _Taken], where: str, *, extra: bool) -> TypeAdapter[dict[str, Any]]:
