@@ -4,9 +4,8 @@ import statistics
 import sys
 import time
 
-from serving import service
-
 import farcall
+from serving import service
 
 JOBS = 1000
 ROUNDS = 5

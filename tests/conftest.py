@@ -9,7 +9,6 @@ import time
 
 import pytest
 import uvicorn
-
 from farcall import settings
 
 
@@ -69,7 +68,7 @@ def serve():
 
 
 class RawServer:
-    """A TCP server that does with each connection what a coroutine function says; for replies no framework would send."""
+    """A TCP server that answers as a coroutine function says; for replies no framework would send."""
 
     def __init__(self, handler):
         self.requests = []

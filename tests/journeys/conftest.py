@@ -1,9 +1,9 @@
 """The fries service, on a socket."""
 
-import pytest
-from journeys.fries import make_app
-
 import farcall
+import pytest
+
+from journeys.fries import make_app
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import sys
 import uuid
 from dataclasses import dataclass
 
+import farcall
 import numpy as np
 import pytest
-from pydantic import BaseModel
-
-import farcall
 from farcall import errors
+from farcall.jobs import JobRef
+from pydantic import BaseModel
 
 
 def test_a_service_is_found_out_and_its_endpoints_are_functions(svc):
@@ -102,13 +102,15 @@ def test_a_job_is_taken_up_again_in_another_process(svc, url, app):
     assert json.loads(ref)["endpoint"] == "wait_at_gate"
     app.gate.set()
     program = f"import farcall, sys; print(farcall.connect({url!r}).attach(sys.argv[1]).result(20))"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program, ref], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, ref], capture_output=True, text=True, check=False
+    )
     assert (done.stdout, done.stderr) == ("through\n", "")
 
 
 def test_another_services_job_is_refused(svc):
     with pytest.raises(errors.UsageError, match="Connect to the job's service"):
-        svc.attach(json.dumps({"farcall": 1, "provider": "x", "url": "http://h", "endpoint": "e", "id": "1", "data": {}}))
+        svc.attach(JobRef(provider="x", url="http://h", endpoint="e", id="1").dump())
     with pytest.raises(errors.UsageError, match="no job reference"):
         svc.attach("nonsense")
 

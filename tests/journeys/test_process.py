@@ -7,9 +7,8 @@ import subprocess
 import sys
 import textwrap
 
-import pytest
-
 import farcall
+import pytest
 from farcall import errors
 
 
@@ -135,7 +134,8 @@ def test_a_forked_child_connects_anew_and_leaves_the_parents_connections_alone(u
                 code = 0 if own.add(a=5) == 6 else 5
             sys.exit(code)
         _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), svc.add(a=2), farcall.gather([svc.add.submit(a=n) for n in range(20)])[-1])
+        many = farcall.gather([svc.add.submit(a=n) for n in range(20)])
+        print(os.waitstatus_to_exitcode(status), svc.add(a=2), many[-1])
         """,
         url,
     )

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import urllib.request
+import weakref
 from collections.abc import AsyncIterator
 from functools import lru_cache
 from typing import Any, Final
@@ -37,6 +38,7 @@ class AiohttpSender:
     def __init__(self, *, ssl_context: ssl.SSLContext | None = None) -> None:
         self._ssl: ssl.SSLContext | bool = True if ssl_context is None else ssl_context
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._open: weakref.WeakSet[aiohttp.ClientResponse] = weakref.WeakSet()
         self._proxies = urllib.request.getproxies()
 
     async def send(self, request: Request) -> Response:
@@ -71,6 +73,8 @@ class AiohttpSender:
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _lower(error, request) from error
+        if answer.connection is not None:  # the body is still to come
+            self._open.add(answer)
         return Response(
             status=answer.status,
             headers=answer.headers,
@@ -80,6 +84,8 @@ class AiohttpSender:
 
     async def close(self) -> None:
         """Give up every connection."""
+        for answer in list(self._open):
+            answer.close()
         sessions, self._sessions = self._sessions, {}
         for session in sessions.values():
             await session.close()
@@ -146,6 +152,9 @@ class _Reading:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._answer.close()
             raise _cut(error, self._request) from error
+        except asyncio.CancelledError:
+            self._answer.close()
+            raise
         return chunk
 
     def drop(self) -> None:
