@@ -3,10 +3,9 @@
 from typing import Any, Literal
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
-
 from farcall.files import File
 from farcall.schemas import is_file, resolve, to_type
+from pydantic import TypeAdapter, ValidationError
 
 
 def accepts(schema, value, root=None):

@@ -1,6 +1,7 @@
 """What holds for every hook: it is typed, documented with its exact signature, and tried by a test."""
 
 import ast
+import re
 
 import pytest
 from farcall import hookspecs
@@ -19,13 +20,18 @@ def test_a_hook_is_typed(hook):
     assert hook.returns is not None
 
 
-def test_a_hook_says_what_is_asked_and_when_and_what_each_argument_is(hook):
+def test_a_hook_says_when_it_is_called_and_what_it_takes_and_returns(hook):
     text = ast.get_docstring(hook)
-    assert "Called" in text or "Implemented by the core" in text
-    explained = [argument.arg for argument in hook.args.args if f"    {argument.arg}: " in text]
-    assert "Returns:" in text or ast.unparse(hook.returns) == "None"
-    if "Args:" in text:
-        assert explained == [argument.arg for argument in hook.args.args]
+    arguments = [argument.arg for argument in hook.args.args]
+    assert "called " in text.lower()
+    assert re.findall(r"^    (\w+): ", section(text, "Args"), re.MULTILINE) == arguments
+    assert bool(section(text, "Returns")) == (ast.unparse(hook.returns) != "None")
+
+
+def section(text, name):
+    """What stands under a heading of a docstring; empty if there is no such heading."""
+    found = re.search(rf"^{name}:\n((?:    .*\n?)+)", text, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def test_a_hook_is_marked_for_pluggy(hook):
@@ -33,9 +39,15 @@ def test_a_hook_is_marked_for_pluggy(hook):
 
 
 def test_a_hook_is_tried_by_a_test(hook):
-    tests = [path for path in (ROOT / "tests").rglob("*.py") if "house" not in path.parts]
-    plugins = list((ROOT / "plugins").glob("*/src/**/*.py"))
-    assert any(hook.name in path.read_text() for path in [*tests, *plugins])
+    folders = [path for path in (ROOT / "tests").iterdir() if path.name not in {"house", "typing"}]
+    tests = [path for folder in folders for path in folder.rglob("*.py")]
+    assert any(hook.name in path.read_text("utf-8") for path in tests)
+
+
+def test_a_hook_is_shown_typed_as_its_author_writes_it(hook):
+    trees = [ast.parse(path.read_text("utf-8")) for path in (ROOT / "tests" / "typing").glob("*.py")]
+    (shown,) = (n for tree in trees for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == hook.name)
+    assert {argument.arg for argument in shown.args.args} <= {argument.arg for argument in hook.args.args}
 
 
 def test_the_page_of_the_hooks_is_made_from_them():

@@ -9,12 +9,15 @@ import farcall
 import pytest
 from house.repository import MEMBERS, ROOT, project, texts
 
-PLACES_OF_A_MACHINE = re.compile(r"(^|[^A-Za-z0-9_.])/(wor[k]|far[m]|roo[t]|hom[e])/", re.MULTILINE)
+PLACES_OF_A_MACHINE = re.compile(r"(^|[^\w.])(/(wor[k]|far[m]|roo[t]|hom[e]|User[s]|tm[p])/|[A-Z]:\\\\)", re.MULTILINE)
 REGISTRIES = re.compile(r"p[y]pi\.org|pythonhost[e]d|registry\.np[m]js|deb\.debi[a]n")
+SECRETS = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|\b(A[K]IA|A[S]IA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_\w{20}|"
+    r"\bxox[abprs]-\w{10}|\brpa_\w{20}|\bhf_[A-Za-z0-9]{30}|\bsk-[A-Za-z0-9-]{20}|\bAIz[a][\w-]{35}|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\."
+)
 HOSTS = re.compile(
-    r"\b(runpod|fasttaskapi|fast_task_api|apipod|socaity|replicate|gradio|celery|azure|boto3|"
-    r"farcall_(?!read|send|event|auth|facts|options|call_options|recognise|discover|describe|submit|status|cancel|"
-    r"stream|file_transport|storage|transport)\w+)\b",
+    r"(?<![a-z])(runpod|fasttaskapi|fast[_-]task[_-]api|apipod|socaity|replicate|gradio|celery|azure|boto3|"
+    r"farcall_(openapi|fasttaskapi|server|echo))(?![a-z])",
     re.IGNORECASE,
 )
 
@@ -40,6 +43,10 @@ def test_no_file_names_a_registrys_host():
     assert found(REGISTRIES) == []
 
 
+def test_no_file_holds_what_looks_like_a_key():
+    assert found(SECRETS) == []
+
+
 def test_a_pin_is_exact_and_is_all_there_is():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if not line.startswith("#")]
@@ -62,7 +69,7 @@ def test_every_tool_and_dependency_is_pinned():
 def test_every_command_has_a_help_text_and_make_alone_lists_it():
     makefile = (ROOT / "Makefile").read_text()
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split()
-    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["/usr/bin/env", "make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert [target for target in targets if f"make {target} " not in listed] == []
 
 
@@ -88,9 +95,19 @@ def test_a_member_is_laid_out_as_the_others(member):
 def test_a_member_has_the_one_version_and_is_bound_to_it_exactly(member):
     described = project(member)
     assert described["version"] == farcall.__version__
-    bounds = [*described["dependencies"], *sum(described.get("optional-dependencies", {}).values(), [])]
+    extras = described.get("optional-dependencies", {}).values()
+    bounds = [bound for bounds in (described["dependencies"], *extras) for bound in bounds]
     ours = [bound for bound in bounds if bound.startswith("farcall")]
     assert ours == [f"{bound.partition('=')[0]}=={farcall.__version__}" for bound in ours]
+
+
+def test_every_other_dependency_has_a_lower_bound_and_a_reason(member):
+    text = (member / "pyproject.toml").read_text()
+    described = project(member)
+    tables = {"dependencies": described["dependencies"], **described.get("optional-dependencies", {})}
+    theirs = [bound for bounds in tables.values() for bound in bounds if not bound.startswith("farcall")]
+    assert [bound for bound in theirs if not re.fullmatch(r"[A-Za-z0-9._-]+>=[0-9.]+", bound)] == []
+    assert [bound for bound in theirs if not re.search(rf'"{re.escape(bound)}".*# \S', text)] == []
 
 
 def test_a_member_builds_as_a_wheel_that_holds_its_package(member, tmp_path):

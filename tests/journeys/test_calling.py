@@ -233,6 +233,21 @@ def test_a_configured_service_is_called_by_its_name(url, own_home):
         farcall.connect("kitchn")
 
 
+def test_a_misspelt_option_is_named_and_a_wrong_endpoint_too(url):
+    with pytest.raises(errors.ConfigError, match="no option 'urll'"):
+        farcall.connect(url, urll=1)
+    with pytest.raises(errors.ConfigError, match="no option 'timeout'"):
+        farcall.connect(url, provider="fasttaskapi", timeout=1)
+    with pytest.raises(errors.ConfigError, match="'/add' is wrong: parameters"):
+        farcall.Binding(
+            provider="fasttaskapi", url=url, endpoints=[{"path": "/add", "parameters": {"a": {"type": "intt"}}}]
+        )
+    with pytest.raises(errors.ConfigError, match="not supported yet"):
+        farcall.connect(url, storage="media", provider="fasttaskapi")
+    spec = farcall.EndpointSpec(path="/add", parameters={"a": farcall.Parameter(int, place="query")})
+    assert spec.parameters["a"].place == "query"
+
+
 def test_an_app_in_this_process_is_called_without_a_socket(app):
     with farcall.connect(app) as svc:
         assert svc.add(a=1) == 2

@@ -84,7 +84,7 @@ class Checker:
                 lines.append(f"{name!r} is missing")
             elif fault["type"] == "extra_forbidden" and not inner:
                 close = get_close_matches(str(name), self._order, 3, 0.5)
-                hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+                hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
                 lines.append(f"there is no parameter {name!r}{hint}")
             else:
                 shown = repr(fault["input"])

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from pydantic import ValidationError
+
+from farcall.errors import ConfigError
 from farcall.spec import EndpointSpec, ServiceSpec
 
 
@@ -14,8 +17,8 @@ from farcall.spec import EndpointSpec, ServiceSpec
 class Binding:
     """A service, named: who hosts it, where, and what it offers.
 
-    >>> Binding(provider="fasttaskapi", url="http://127.0.0.1:8000").provider
-    'fasttaskapi'
+    >>> Binding(provider="echo", url="http://127.0.0.1:8000").provider
+    'echo'
 
     Args:
         provider: An installed provider's name.
@@ -52,7 +55,7 @@ class Binding:
         busy_patience_s: float = 60.0,
         **options: Any,
     ) -> None:
-        specs = tuple(e if isinstance(e, EndpointSpec) else EndpointSpec.model_validate(dict(e)) for e in endpoints)
+        specs = tuple(e if isinstance(e, EndpointSpec) else _endpoint(e) for e in endpoints)
         values = {
             "provider": provider,
             "endpoints": specs,
@@ -89,3 +92,11 @@ class Binding:
 
     def __repr__(self) -> str:
         return f"Binding(provider={self.provider!r}, endpoints={len(self.endpoints)})"
+
+
+def _endpoint(written: Mapping[str, Any]) -> EndpointSpec:
+    try:
+        return EndpointSpec.model_validate(dict(written))
+    except ValidationError as error:
+        said = "; ".join(f"{'.'.join(map(str, f['loc'])) or 'endpoint'}: {f['msg']}" for f in error.errors())
+        raise ConfigError(f"The endpoint {written.get('path', written)!r} is wrong: {said}.") from error

@@ -91,7 +91,7 @@ class Job:
         """Why there is no result; None if there is one.
 
         Args:
-            timeout_s: Longest wait from now, in seconds; None: no end.
+            timeout_s: Longest wait from now, in seconds; None: what is left of the call's own `timeout_s`, if any.
 
         Raises:
             WaitTimeout: It has not ended yet; it goes on.

@@ -56,6 +56,8 @@ def _default_sender() -> Sender:
 
 
 async def _engine(chosen: Provider, binding: Binding, sender: Sender, api_key: str | None) -> Engine:
+    if binding.storage is not None or binding.upload_threshold_bytes is not None:
+        raise ConfigError("storage= and upload_threshold_bytes= are not supported yet; leave them out.")
     checked = binding.described(options=check_options(chosen, binding.options))
     carrier = chosen.transport(checked) or sender
     engine = Engine(chosen, checked, carrier)
@@ -114,21 +116,23 @@ async def _recognised(wish: Wish, sender: Sender) -> tuple[Engine, ServiceSpec]:
 
 def _candidates(wish: Wish) -> list[Provider]:
     """The installed providers that can take the user's options; broken ones are logged by name."""
-    fitting = []
+    fitting: list[Provider] = []
+    refusals: list[str] = []
     for name in plugins.names("provider"):
         try:
             candidate = provider(name)
             check_options(candidate, {k: v for k, v in wish.options.items() if k not in config.OWN})
-        except ConfigError:
+        except ConfigError as error:
+            refusals.append(str(error))
             continue
         except FarcallError as error:
             plugins.log.warning("The provider %r is left out: %s", name, error)
             continue
         fitting.append(candidate)
-    if not fitting and not plugins.names("provider"):
-        raise UsageError(
-            "No provider is installed; install the plugin of the service's host, for example farcall-openapi."
-        )
+    if not fitting and refusals:
+        raise ConfigError("No installed provider takes these options. " + " ".join(refusals))
+    if not fitting:
+        raise UsageError("No provider is installed; install the plugin of the service's host.")
     return fitting
 
 

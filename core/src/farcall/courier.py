@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 HOPS: Final = 5
 TRIES: Final = 3
+LONGEST_PAUSE_S: Final = 30.0
+"""The longest pause a host may ask for before something other than a submission or a look is tried again."""
 UNAUTHORISED: Final = 401
 
 
@@ -96,9 +98,13 @@ class Courier:
                 request = await self._granted(request)
             elif self.credential is not None:
                 request = auth.apply(request, self.credential, self._scheme)
+        return await self._bare(request, step)
+
+    def _bare(self, request: Request, step: Step) -> Awaitable[Response]:
+        """Send a request as it is, through the extensions."""
         if self.provider.wrapped:
-            return await self.provider.send(self.binding, request, step, self._sender.send)
-        return await self._sender.send(request)
+            return self.provider.send(self.binding, request, step, self._sender.send)
+        return self._sender.send(request)
 
     async def _granted(self, request: Request) -> Request:
         """The provider's own way to show the key; one grant serves all callers."""
@@ -144,10 +150,11 @@ class Courier:
                 await asyncio.sleep(self.pause(attempt))
                 continue
             passing = response.status in replies.PASSING and request.repeatable
-            if not passing or attempt == tries:
+            asked = replies.retry_after(response, self.clock.now()) if passing else None
+            refused = step is Step.SUBMIT and response.status == replies.TOO_MANY  # whose patience is longer than ours
+            if not passing or refused or attempt == tries or (asked or 0) > LONGEST_PAUSE_S:
                 return response
-            asked = replies.retry_after(response, self.clock.now())
-            await asyncio.sleep(min(5.0, asked) if asked is not None else self.pause(attempt))
+            await asyncio.sleep(asked or self.pause(attempt))
         raise AssertionError("unreachable")
 
     def pause(self, attempt: int) -> float:
@@ -165,17 +172,28 @@ class Courier:
         if not inspect.isgenerator(cast("Any", flow)):
             raise PluginError(f"The provider {self.provider.name!r} returned {flow!r} where a flow was expected.")
         try:
-            request = next(flow)
+            request = self._onward(flow, None)
             while True:
-                request = flow.send(await self._flow_request(request, step, bare=bare))
+                request = self._onward(flow, await self._flow_request(request, step, bare=bare))
         except StopIteration as end:
             return cast("T", end.value)
         finally:
             flow.close()
 
+    def _onward(self, flow: Flow[T], answer: Response | None) -> Request:
+        """The next request of a flow that is handed an answer; `StopIteration` at its end."""
+        try:
+            return flow.send(cast("Response", answer))
+        except (StopIteration, FarcallError):
+            raise
+        except Exception as error:  # whatever a plugin raised by mistake becomes one error that names it
+            raise PluginError(
+                f"The provider {self.provider.name!r} broke in a flow: {type(error).__name__}: {error}"
+            ) from error
+
     async def _flow_request(self, request: Request, step: Step, *, bare: bool) -> Response:
         if bare:
-            return await self.read(await self._sender.send(request))
+            return await self.read(await self._bare(request, step))
         response = await self.exchange(request, step)
         if response.body is None:
             return response
@@ -193,7 +211,7 @@ class Courier:
         error = replies.error(request, response, step, self.clock.now())
         if response.status == UNAUTHORISED and self.credential is None and error is not None:
             looked = where_looked(self.provider.name, self.facts.url, self.facts)
-            missing = KeyMissing(f"{error} {looked}")
+            missing = KeyMissing(f"{str(error).rstrip('.')}. {looked}")
             missing.__cause__ = error
             return missing
         return error

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, Final
 
@@ -125,9 +126,7 @@ class Engine:
             cancelled = isinstance(error, asyncio.CancelledError)
             tracked.lose(JobLost("The submission was abandoned.") if cancelled else error)
             raise
-        if tracked.ended:
-            self.tell("ended", tracked)
-        elif options.follow:
+        if options.follow or tracked.wanted:
             self.follower.add(tracked)
 
     async def _submit(
@@ -141,6 +140,10 @@ class Engine:
         request = self.provider.submit(self.binding, call)
         if not isinstance(request, Request):
             request = await self.courier.run(request, Step.SUBMIT)
+            if not isinstance(request, Request):
+                raise PluginError(
+                    f"The provider {self.provider.name!r} returned {request!r} from its flow to a Request."
+                )
         if options.headers:
             request = request.with_headers(options.headers)
         if header := self.facts.idempotency_header:
@@ -164,12 +167,13 @@ class Engine:
             if not isinstance(first, Rejected):
                 self._accept(tracked, request, response, updates)
                 return
-            refusal = first
-            asked = refusal.retry_after_s
-            pause = self.courier.pause(min(attempt, 6)) if asked is None else asked * (1 + 0.25 * self.clock.chance())
+            asked = first.retry_after_s
+            if asked is None:
+                asked = replies.retry_after(response, self.clock.now())
+            pause = asked * (1 + 0.25 * self.clock.chance()) if asked else self.courier.pause(min(attempt, 6))
             if loop.time() + pause > patience:
                 raise Busy(
-                    f"{tracked.endpoint.name}: the service accepts no more work now ({refusal.message}); "
+                    f"{tracked.endpoint.name}: the service accepts no more work now ({first.message}); "
                     f"gave up after {loop.time() - tracked.started_at:.0f} s and {attempt} tries.",
                     request=request,
                     response=response,
@@ -203,6 +207,7 @@ class Engine:
         now = self.loop.time()
         tracked.accepted_at = now
         tracked.due = now + (snapshot.retry_after_s or self.facts.poll_min_s)
+        tracked.resting = snapshot.retry_after_s is not None
         tracked.see(snapshot)
         if self.provider.watched:
             self.tell("submitted", tracked)
@@ -212,31 +217,36 @@ class Engine:
 
     async def look(self, group: Sequence[Tracked], wait_s: float | None) -> None:
         """Look at jobs once and take in what is new; what a failed look means is decided here too."""
+        try:
+            updates = await self._seen(group, wait_s)
+        except ServiceError as error:
+            if isinstance(error, ProtocolError) and len(group) > 1:
+                for tracked in group:  # one bad answer must not end them all
+                    await self.look([tracked], None)
+            else:
+                self._failed_look(group, error)
+        except FarcallError as error:
+            for tracked in group:
+                tracked.lose(copy(error))
+        else:
+            for tracked in group:
+                tracked.failures = 0
+            self._spread(group, updates)
+
+    async def _seen(self, group: Sequence[Tracked], wait_s: float | None) -> Sequence[Update]:
         refs = [t.ref for t in group if t.ref is not None]
         request = self.provider.status(self.binding, refs, wait_s)
         if request is None:
-            for tracked in group:
-                tracked.lose(UsageError(f"The host of {tracked.endpoint.name!r} cannot be asked about its jobs."))
-            return
+            raise UsageError(f"The host of {group[0].endpoint.name!r} cannot be asked about its jobs.")
         if wait_s:
             request = replace(request, silence_s=wait_s + 60.0)
         if any(t.failures for t in group):
             request = replace(request, fresh=True)
-        try:
-            response = await self.courier.request(request, Step.POLL)
-            updates = self.provider.read(self.binding, response, Step.POLL, refs)
-            if not updates and (error := self.courier.refusal(request, response, Step.POLL)):
-                raise error
-        except ServiceError as error:
-            self._failed_look(group, error)
-            return
-        except FarcallError as error:
-            for tracked in group:
-                tracked.lose(error)
-            return
-        for tracked in group:
-            tracked.failures = 0
-        self._spread(group, updates)
+        response = await self.courier.request(request, Step.POLL)
+        updates = self.provider.read(self.binding, response, Step.POLL, refs)
+        if not updates and (error := self.courier.refusal(request, response, Step.POLL)):
+            raise error
+        return updates
 
     def _spread(self, group: Sequence[Tracked], updates: Sequence[Update]) -> None:
         if len(group) == 1:
@@ -252,7 +262,7 @@ class Engine:
             if isinstance(update, Snapshot):
                 changed = tracked.see(update)
                 if update.retry_after_s is not None:
-                    tracked.due = self.loop.time() + update.retry_after_s
+                    self._rest(tracked, update.retry_after_s)
                 if changed and self.provider.watched:
                     self.tell("snapshot", tracked)
             elif isinstance(update, Chunk | Log):
@@ -262,30 +272,30 @@ class Engine:
             elif isinstance(update, Missing):
                 tracked.lose(JobLost(_lost(tracked, read_once=self.facts.read_once)))
             elif update.retry_after_s is not None:
-                tracked.due = self.loop.time() + update.retry_after_s
+                self._rest(tracked, update.retry_after_s)
+        self.tell_end(tracked)
+
+    def _rest(self, tracked: Tracked, seconds: float) -> None:
+        """Leave a job alone for a while, as its host wants it."""
+        tracked.due, tracked.resting = self.loop.time() + seconds, True
 
     def _failed_look(self, group: Sequence[Tracked], error: ServiceError) -> None:
         """Look again after what may pass; give the job up after what will not."""
         now = self.loop.time()
         status = None if error.response is None else error.response.status
-        unsent = isinstance(error, Unreachable) and error.unsent
+        untouched = status in replies.UNTOUCHED or (isinstance(error, Unreachable) and error.unsent)
         passing = isinstance(error, Unreachable) or status in replies.PASSING
         for tracked in group:
-            if not passing:
-                tracked.lose(error)
-                continue
-            if not self.facts.poll_repeatable and not unsent:
-                tracked.lose(
-                    JobLost(f"A look at {tracked.endpoint.name} broke, and this host takes each once: {error}")
-                )
-                continue
             tracked.failures += 1
             if tracked.failures == 1:
                 tracked.failing_since = now
-            if now - tracked.failing_since > LOOK_PATIENCE_S:
-                tracked.lose(error)
-                continue
-            tracked.due = now + (error.retry_after_s or self.courier.pause(min(tracked.failures, 6)))
+            if passing and not untouched and not self.facts.poll_repeatable:
+                sentence = f"A look at {tracked.endpoint.name} broke, and this host takes each once: {error}"
+                tracked.lose(JobLost(sentence))
+            elif not passing or now - tracked.failing_since > LOOK_PATIENCE_S:
+                tracked.lose(copy(error))
+            else:
+                self._rest(tracked, error.retry_after_s or self.courier.pause(min(tracked.failures, 6)))
 
     # --- output -----------------------------------------------------------------------------------------------
 
@@ -302,6 +312,7 @@ class Engine:
             await self._take_in(tracked, request)
         finally:
             tracked.stream_over()
+            self.tell_end(tracked)
 
     async def _take_in(self, tracked: Tracked, request: Request) -> None:
         """Take a stream in; take it up again after its last event where the host can, when the link breaks."""
@@ -312,8 +323,9 @@ class Engine:
             try:
                 await self._one_stream(tracked, onward)
             except Unreachable:
-                # without an event's id the beginning would come twice
-                again = tracked.ref is not None and tracked.chunk_id is not None and attempt < STREAM_TRIES
+                # without an event's id, what came already would come twice
+                once = tracked.chunk_id is not None or not tracked.chunks
+                again = tracked.ref is not None and once and attempt < STREAM_TRIES
                 onward = (
                     self.provider.stream(self.binding, tracked.ref, tracked.chunk_id) if again and tracked.ref else None
                 )
@@ -394,6 +406,12 @@ class Engine:
         tracked.ref = ref
         tracked.snapshot = replace(tracked.snapshot, job_id=ref.id, data=ref.data)
         return tracked
+
+    def tell_end(self, tracked: Tracked) -> None:
+        """Tell the extensions that a job has ended, if it has; once, however it came to its end."""
+        if self.provider.watched and tracked.ended and not tracked.told:
+            tracked.told = True
+            self.tell("ended", tracked)
 
     def tell(self, kind: str, tracked: Tracked, file: str | None = None) -> None:
         """Tell the extensions, if any listens."""

@@ -20,6 +20,8 @@ HELD_OPEN: Final = 32
 LOOKS_AT_ONCE: Final = 64
 GATHERING_S: Final = 0.01
 """How long jobs are gathered before one request asks for all of them."""
+CHATTY_S: Final = 0.05
+"""The shortest time between two looks that are held open, for a job that changes all the time."""
 SHARE: Final = 0.15
 """The pause between two looks, as a share of the job's age."""
 
@@ -47,7 +49,7 @@ class Follower:
         if tracked.following or tracked.ended:
             return
         tracked.following = True
-        if self._engine.facts.long_poll_s is not None:
+        if self._engine.facts.long_poll_s is not None and not tracked.resting:
             tracked.due = 0.0
         self._enqueue(tracked)
 
@@ -97,9 +99,7 @@ class Follower:
             await asyncio.sleep(GATHERING_S)  # so that a burst of jobs shares a request
             self._make_room()
         wait_s = facts.long_poll_s if len(self._held) < HELD_OPEN else None
-        size = min(facts.poll_batch if many else 1, len(self._waiting))
-        due = [heapq.heappop(self._waiting)[2] for _ in range(size)]
-        group = [tracked for tracked in due if not tracked.ended]
+        group = self._next(facts.poll_batch if many else 1, now)
         if not group:
             return
         self._next_s = max(now, self._next_s) + 1 / facts.poll_per_s
@@ -108,6 +108,23 @@ class Follower:
         if wait_s is not None:
             self._held.add(task)
         task.add_done_callback(self._over)
+
+    def _next(self, most: int, now: float) -> list[Tracked]:
+        """The jobs that one look is for: those due, and with them those that rest for no reason of the host's."""
+        group: list[Tracked] = []
+        resting = []
+        while self._waiting and len(group) < most:
+            entry = heapq.heappop(self._waiting)
+            due, _, tracked = entry
+            if tracked.ended:
+                continue
+            if tracked.resting and due > now:
+                resting.append(entry)
+            else:
+                group.append(tracked)
+        for entry in resting:
+            heapq.heappush(self._waiting, entry)
+        return group
 
     def _make_room(self) -> None:
         """Give up a look held open, so that its jobs join the next one; only where that loses nothing."""
@@ -119,6 +136,10 @@ class Follower:
     def _over(self, task: asyncio.Task[None]) -> None:
         group = self._looks.pop(task)
         self._held.discard(task)
+        problem = None if task.cancelled() else task.exception()
+        if problem is not None:
+            for tracked in group:
+                tracked.lose(problem)
         if not self._engine.closed:
             for tracked in group:
                 if not tracked.ended:
@@ -130,17 +151,18 @@ class Follower:
         began = loop.time()
         before: list[Snapshot] = [tracked.snapshot for tracked in group]
         for tracked in group:
-            tracked.due = 0.0
+            tracked.due, tracked.resting = 0.0, False
         await self._engine.look(group, wait_s)
         now = loop.time()
         held = wait_s is not None and now - began >= wait_s / 2
-        for tracked, snapshot in zip(group, before, strict=True):
-            if tracked.ended:
-                self._engine.tell("ended", tracked)
+        news = any(not same(tracked.snapshot, snapshot) for tracked, snapshot in zip(group, before, strict=True))
+        for tracked in group:
+            self._engine.tell_end(tracked)
+            if tracked.ended or tracked.due or held:
                 continue
-            moved = wait_s is not None and not same(tracked.snapshot, snapshot)
-            if tracked.due == 0.0 and not held and not moved:
-                tracked.due = now + self._step(now - tracked.accepted_at)
+            pause = self._step(now - tracked.accepted_at)
+            # what was held open came back for its news, so the next one may be held open at once
+            tracked.due = began + min(CHATTY_S, pause) if wait_s is not None and news else now + pause
 
     def _step(self, age_s: float) -> float:
         """Seconds until the next look at a job of this age."""

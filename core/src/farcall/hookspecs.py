@@ -162,6 +162,8 @@ def farcall_options() -> type[BaseModel]:
 def farcall_call_options() -> type[BaseModel] | None:
     """What `.options(…)` of one call takes beside the core's own `timeout_s`, `idempotency_key`, `headers`, `follow`.
 
+    Called when a service is connected, and when options are given.
+
     Returns:
         A pydantic model class whose fields all have defaults; None: nothing.
     """
@@ -229,7 +231,7 @@ def farcall_submit(binding: Binding, call: Call) -> Request | Flow[Request]:
 
 @hookspec(firstresult=True)
 def farcall_status(binding: Binding, jobs: Sequence[JobRef], wait_s: float | None) -> Request | None:
-    """The request that looks at jobs. Required unless `facts.result_in_reply`.
+    """The request that looks at jobs. Required unless `facts.result_in_reply`. Called when a look is due.
 
     Args:
         binding: The service.
@@ -267,6 +269,10 @@ def farcall_read(
 @hookspec(firstresult=True)
 def farcall_cancel(binding: Binding, job: JobRef) -> Request | None:
     """The request that cancels a job. Called by `job.cancel()`.
+
+    Args:
+        binding: The service.
+        job: The job.
 
     Returns:
         The request; None if this host cannot cancel it.
@@ -335,6 +341,9 @@ def farcall_file_transport(
 @hookspec(firstresult=True)
 def farcall_transport(binding: Binding) -> Sender | None:
     """A sender for a host that is not reached over HTTP. Called once, when a service is connected.
+
+    Args:
+        binding: The service, its options checked.
 
     Returns:
         The sender; None: the core's own.

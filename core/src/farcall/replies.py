@@ -21,6 +21,8 @@ from farcall.wire import Request, Response, origin
 
 PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which a look is taken again."""
+UNTOUCHED: Final = frozenset({408, 425, 429, 503})
+"""Those among them with which a service says that it has not acted on the request."""
 TOO_MANY: Final = 429
 NO_CANCEL: Final = frozenset({404, 405, 501})
 

@@ -93,7 +93,7 @@ class AsyncJob:
         """Why there is no result; None if there is one.
 
         Args:
-            timeout_s: Longest wait from now, in seconds; None: no end.
+            timeout_s: Longest wait from now, in seconds; None: what is left of the call's own `timeout_s`, if any.
 
         Raises:
             WaitTimeout: It has not ended yet; it goes on.
@@ -140,8 +140,12 @@ class AsyncJob:
             JobLost, Unreachable: The job could not be followed to its end.
         """
         self._follow()
-        async for snapshot in self._tracked.looks():
-            yield snapshot
+        try:
+            async for snapshot in self._tracked.looks():
+                yield snapshot
+        except ServiceError as error:
+            error.job = self
+            raise
 
     async def stream(self) -> AsyncIterator[Any]:
         """The job's output from its start, piece by piece as it comes; raises the job's error at the end.
@@ -178,6 +182,7 @@ class AsyncJob:
             raise
 
     def _follow(self) -> None:
+        self._tracked.wanted = True
         if self._tracked.ref is not None:
             self._engine.follower.add(self._tracked)
 
@@ -249,7 +254,11 @@ class AsyncEndpoint:
         self._start(job, values)
         tracked = job._tracked  # noqa: SLF001
         sentence = f"{self.name} was not accepted within {self._options.timeout_s} s."
-        await tracked.until(lambda: tracked.ref is not None, self._options.timeout_s, sentence)
+        try:
+            await tracked.until(lambda: tracked.ref is not None, self._options.timeout_s, sentence)
+        except WaitTimeout as error:
+            error.job = job
+            raise
         if tracked.problem is not None:
             job._check()  # noqa: SLF001
         return job
@@ -447,21 +456,23 @@ async def as_completed_async(jobs: Iterable[AsyncJob], timeout_s: float | None =
     Raises:
         WaitTimeout: Some have not ended within `timeout_s` seconds; they go on.
     """
-    waiting = {asyncio.ensure_future(_ended(job)): job for job in jobs}
+    ended: asyncio.Queue[AsyncJob] = asyncio.Queue()
+    watching = [asyncio.ensure_future(_ended(job, ended)) for job in jobs]
     deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
     try:
-        while waiting:
-            left = None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
-            done, _ = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                raise WaitTimeout(f"{len(waiting)} jobs have not ended within {timeout_s} s; they go on.")
-            for task in done:
-                yield waiting.pop(task)
+        for left in range(len(watching), 0, -1):
+            try:
+                async with asyncio.timeout_at(deadline):
+                    job = await ended.get()
+            except TimeoutError:
+                raise WaitTimeout(f"{left} jobs have not ended within {timeout_s} s; they go on.") from None
+            yield job
     finally:
-        for task in waiting:
+        for task in watching:
             task.cancel()
 
 
-async def _ended(job: AsyncJob) -> None:
+async def _ended(job: AsyncJob, ended: asyncio.Queue[AsyncJob]) -> None:
     job._follow()  # noqa: SLF001
     await job._tracked.until(lambda: False, None, "")  # noqa: SLF001
+    ended.put_nowait(job)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
@@ -52,10 +52,15 @@ class Parameter:
     """
 
     type: Any
+    _: KW_ONLY
     default: Any = REQUIRED
     place: Place | None = None
     doc: str | None = None
     alias: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.place is not None:
+            object.__setattr__(self, "place", Place(self.place))  # a user may write "query"
 
     @property
     def required(self) -> bool:
@@ -81,7 +86,7 @@ def as_parameter(value: Any) -> Parameter:
         kind = to_type(schema, schema)
         if "type" in schema and kind is Any and schema["type"] not in (None, "any"):
             raise ValueError(f"{schema['type']!r} is no JSON Schema type")
-        return Parameter(kind, default, None if place is None else Place(place), doc)
+        return Parameter(kind, default=default, place=place, doc=doc)
     return Parameter(value)
 
 
@@ -168,7 +173,7 @@ class ServiceSpec(BaseModel):
         doc: What it does.
         endpoints: Its callables, in its order. Names are made unique when the service is connected.
         security: The ways it takes a key; the first one is used. Empty: it does not say.
-        traits: What the provider learned of the service and needs again, `{"dialect": "apipod"}`.
+        traits: What the provider learned of the service and needs again, `{"dialect": "2"}`.
         problems: What was left out of the description, and why.
     """
 
@@ -208,7 +213,7 @@ def last_segment(path: str) -> str:
 
 
 def normalised(path: str) -> str:
-    """A path as FastTaskAPI-family servers spell it: lower case, other characters than letters, digits, `/` to `-`.
+    """A path as some job servers spell it: lower case, other characters than letters, digits, `/` to `-`.
 
     Templates (`{…}`) are kept.
 

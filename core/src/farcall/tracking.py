@@ -60,10 +60,13 @@ class Tracked:
         "logs",
         "problem",
         "ref",
+        "resting",
         "snapshot",
         "started_at",
         "streamed",
         "streaming",
+        "told",
+        "wanted",
     )  # fmt: skip
 
     def __init__(self, endpoint: EndpointSpec, now: float) -> None:
@@ -81,7 +84,13 @@ class Tracked:
         self.due = now
         self.failures = 0
         self.failing_since = 0.0
+        self.resting = False
+        """Whether the host asked for a pause until `due`, or did not answer."""
         self.following = False
+        self.wanted = False
+        """Whether somebody waits for its end, so that it is followed once it is accepted."""
+        self.told = False
+        """Whether the extensions know that it has ended."""
         self._waiters: list[asyncio.Future[None]] = []
         self._listeners: list[Callable[[Snapshot], None]] = []
 

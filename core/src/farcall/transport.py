@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from farcall.errors import InputError, UsageError
+from farcall.errors import InputError, PluginError
 from farcall.files import File
 from farcall.jobs import Step
 from farcall.wire import FilePolicy, FileValue
@@ -55,7 +55,7 @@ async def _one(engine: Engine, tracked: Tracked, name: str, file: File) -> FileV
         return value
     if policy.inline == "data_uri":
         return await data_uri(value)
-    raise UsageError(f"{policy.inline!r} is no way to send a file; it is 'part' or 'data_uri'.")
+    raise PluginError(f"{policy.inline!r} is no way to send a file; it is 'part' or 'data_uri'.")
 
 
 async def data_uri(value: FileValue) -> str:

@@ -277,7 +277,7 @@ def _spec(
         path=documented_path(path),
         method=method,
         parameters={
-            name: Parameter(p.type, p.default, Place.PATH if name in template else place, p.doc)
+            name: Parameter(p.type, default=p.default, place=Place.PATH if name in template else place, doc=p.doc)
             for name, p in taken.items()
         },
         result=None if returned is inspect.Signature.empty else returned,

@@ -14,13 +14,13 @@ def look(traits, jobs, wait_s=None):
 
 def test_apipod_is_looked_at_by_path():
     request = look(APIPOD, [job("a b/c")])
-    assert (request.method, request.url, request.repeatable) == ("GET", f"{URL}/status/a%20b%2Fc", False)
+    assert (request.method, request.url, request.repeatable) == ("GET", f"{URL}/status/a%20b%2Fc", True)
 
 
 @pytest.mark.parametrize("traits", [FASTTASKAPI, UNKNOWN])
 def test_fasttaskapi_and_an_unknown_server_are_looked_at_by_the_route_all_three_have(traits):
     request = look(traits, [job("a b")])
-    assert (request.method, request.url, request.repeatable) == ("POST", f"{URL}/status?job_id=a+b", False)
+    assert (request.method, request.url, request.repeatable) == ("POST", f"{URL}/status?job_id=a+b", True)
 
 
 def test_ours_is_asked_to_hold_the_look_until_something_new_is_seen():
@@ -94,7 +94,7 @@ def test_a_job_that_named_no_stream_has_none(traits):
 
 
 def test_a_chat_is_streamed_only_once_it_says_that_it_streams():
-    chat = EndpointSpec(path="/do-it", parameters={"stream": Parameter(bool, False, Place.JSON)})
+    chat = EndpointSpec(path="/do-it", parameters={"stream": Parameter(bool, default=False, place=Place.JSON)})
     assert stream(APIPOD, job(stream="maybe"), [chat]) is None
     assert stream(APIPOD, job(stream="now"), [chat]).url == f"{URL}/stream/j1"
 

@@ -67,12 +67,12 @@ def test_an_unknown_server_is_sent_a_dict_as_json_text_which_ours_reads():
 
 @pytest.mark.parametrize("traits", FORMS)
 def test_none_is_left_out_of_a_form(traits):
-    request = submit(traits, {"a": None, "b": 1}, parameters={"a": Parameter(int | None, None)})
+    request = submit(traits, {"a": None, "b": 1}, parameters={"a": Parameter(int | None, default=None)})
     assert form(request) == [("b", "1")]
 
 
 def test_none_against_another_default_is_an_empty_text_where_that_is_read_as_none():
-    declared = {"a": Parameter(str | None, "x")}
+    declared = {"a": Parameter(str | None, default="x")}
     assert form(submit(UNKNOWN, {"a": None}, parameters=declared)) == [("a", "")]
     assert submit(APIPOD, {"a": None}, parameters=declared).body == b""
 

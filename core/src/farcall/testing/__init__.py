@@ -1,6 +1,6 @@
 """For those who write plugins: the conformance kit, a service in memory, and a clock that does not wait.
 
-Needs pytest: `pip install farcall[testing]`. What the rules are is in docs/conformance.md.
+Needs pytest: `pip install "./core[testing]"`. What the rules are is in docs/conformance.md.
 """
 
 from __future__ import annotations

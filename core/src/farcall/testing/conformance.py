@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -38,7 +39,7 @@ def must(holds: bool, sentence: str) -> None:  # noqa: FBT001 - an assertion's f
 class ProviderConformance(Subject):
     """How to know that a provider is right: subclass, fill in what `Subject` asks for, run pytest.
 
-    Needs pytest (`pip install farcall[testing]`).
+    Needs pytest (`pip install "./core[testing]"`).
     """
 
     # --- what it is --------------------------------------------------------------------------------------------
@@ -340,7 +341,7 @@ def _hook_like(plugin: Any) -> set[str]:
     return {
         name
         for name, member in members.items()
-        if name.startswith("farcall_") and isinstance(member, FunctionType) and member.__module__ != hookspecs.__name__
+        if name.startswith("farcall_") and inspect.isroutine(member) and member.__module__ != hookspecs.__name__
     }
 
 

@@ -256,10 +256,10 @@ def _parameter(name: str, schema: Json, root: Json, *, place: Place | None, requ
     plain = name if name.isidentifier() else python_name(name)
     return plain, Parameter(
         kind or schemas.to_type(schema, root),
-        REQUIRED if required else resolved.get("default"),
-        place,
-        _text(resolved, "description") or None,
-        None if plain == name else name,
+        default=REQUIRED if required else resolved.get("default"),
+        place=place,
+        doc=_text(resolved, "description") or None,
+        alias=None if plain == name else name,
     )
 
 

@@ -59,7 +59,7 @@ def add(draft: Draft, raw: Any, root: Mapping[str, Any]) -> None:
         draft.traits["body_required"] = "yes"
     made = None if chosen.form is Form.RAW else properties(chosen.schema, root)
     if made is None:
-        _add_whole(draft, chosen, Parameter(Any, REQUIRED if required else None, None, _doc(body)), root)
+        _add_whole(draft, chosen, Parameter(Any, default=REQUIRED if required else None, doc=_doc(body)), root)
     else:
         _add_properties(draft, chosen, made, root, required=required)
 
@@ -134,11 +134,11 @@ def _add_properties(draft: Draft, chosen: Chosen, made: Properties, root: Mappin
         kind = _type(chosen, name, raw, root)
         place = Place.FILE if holds_file(kind) else _PLACES[chosen.form]
         must = required and name in made.required
-        parameter = Parameter(kind, REQUIRED if must else said.get("default"), place, _doc(said))
+        parameter = Parameter(kind, default=REQUIRED if must else said.get("default"), place=place, doc=_doc(said))
         draft.add(name, parameter, prefix="body", style=_part_style(chosen, name))
     if made.more:
         kind = dict[str, Any]
-        parameter = Parameter(kind, None, _PLACES[chosen.form], "Further properties of the body.")
+        parameter = Parameter(kind, default=None, place=_PLACES[chosen.form], doc="Further properties of the body.")
         draft.traits["body_rest"] = draft.add("additional_properties", parameter, prefix="body")
 
 
@@ -174,7 +174,7 @@ def _part_style(chosen: Chosen, name: str) -> Style | None:
 def _add_whole(draft: Draft, chosen: Chosen, parameter: Parameter, root: Mapping[str, Any]) -> None:
     kind = _raw_type(chosen, root) if chosen.form is Form.RAW else as_text(to_type(chosen.schema, root))
     place = Place.FILE if holds_file(kind) else _PLACES[chosen.form]
-    whole = Parameter(kind, parameter.default, place, parameter.doc)
+    whole = Parameter(kind, default=parameter.default, place=place, doc=parameter.doc)
     draft.traits["body_argument"] = draft.add("body", whole, prefix="body")
 
 

@@ -106,7 +106,7 @@ def _add(draft: Draft, raw: Mapping[str, Any], operation: Operation) -> None:
     kind = as_text(to_type(said, operation.root))
     must = place is Place.PATH or raw.get("required") is True
     default = REQUIRED if must else _default(said, operation.root)
-    parameter = Parameter(kind, default, place, _doc(raw))
+    parameter = Parameter(kind, default=default, place=place, doc=_doc(raw))
     draft.add(name, parameter, prefix=str(place), style=_style(raw, place, as_json=bool(content)))
 
 
