@@ -193,6 +193,17 @@ async def test_a_token_that_is_refused_is_each_callers_error_and_later_asked_for
 
 
 @virtual
+async def test_a_token_taken_back_before_its_time_is_asked_for_anew_and_the_call_goes_through():
+    host = Host(takes_s=0.0)
+    host._token = counting()
+    async with connected(host, Granted(), credential=KEY) as svc:
+        await svc.go()
+        host.next("submit", reply({}, status=401))
+        await svc.go()
+    assert shown(host, "submit") == ["Bearer T1", "Bearer T1", "Bearer T2"]
+
+
+@virtual
 async def test_a_provider_that_does_not_use_its_grant_is_told():
     class Forgetful(Granted):
         @hookimpl

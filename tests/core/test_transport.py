@@ -127,11 +127,12 @@ async def _reply(content):
 
 
 class Uploads(TakesFiles):
-    """Asks the host for a place first."""
+    """Puts the file to the host first."""
 
     @hookimpl
     def farcall_file_transport(self, file):
-        answer = yield Request(method="PUT", url=join(URL, f"/places/{file.name}"), repeatable=True)
+        url = join(URL, f"/places/{file.name}")
+        answer = yield Request(method="PUT", url=url, body=file.body, repeatable=True)
         return FileValue(name=file.name, url=answer.json()["place"])
 
 
@@ -142,6 +143,7 @@ async def test_a_providers_own_flow_decides_what_is_sent_in_the_files_place():
     async with connected(host, plugin, endpoints=[ENDPOINT]) as svc:
         await svc.go(photo=photo())
     assert [seen.kind for seen in host.seen] == ["upload", "submit"]
+    assert await sent(host.seen[0].request.body) == PHOTO
     assert plugin.calls[0].arguments["photo"] == "http://store.test/1"
 
 

@@ -80,6 +80,17 @@ def test_an_extension_times_real_submits_and_counts_events(register, host):
     assert ends == [State.SUCCEEDED] * 5
 
 
+def test_a_result_file_that_was_fetched_is_told(register, url):
+    timing = register("timing", Timing(), "extension")
+    with farcall.connect(url) as svc:
+        turned = svc.turn(img=b"abc")
+        assert [event for event in timing.events if event.kind == "downloaded"] == []
+        assert turned.read() == b"cba"
+    (told,) = [event for event in timing.events if event.kind == "downloaded"]
+    assert (told.endpoint, told.file) == ("turn", "file")
+    assert Step.FILE in {step for step, _ in timing.seconds}
+
+
 def test_extensions_registered_later_are_seen_by_later_connects_only(register, host):
     with farcall.connect(host.url, provider="echo") as before:
         timing = register("timing", Timing(), "extension")

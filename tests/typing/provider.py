@@ -10,7 +10,6 @@ from farcall.hookspecs import Call, Credential, Flow, Grant, ProviderFacts
 from farcall.jobs import Chunk, JobRef, Missing, Recognition, Rejected, Snapshot, Step, Update
 from farcall.wire import (
     Document,
-    FileInfo,
     FilePolicy,
     FileValue,
     Request,
@@ -138,7 +137,7 @@ def exchange(binding: Binding, credential: Credential, now: datetime) -> Flow[Gr
 
 
 @hookimpl
-def farcall_file_transport(endpoint: EndpointSpec, parameter: str, file: FileInfo) -> FilePolicy | Flow[FileValue]:
+def farcall_file_transport(endpoint: EndpointSpec, parameter: str, file: FileValue) -> FilePolicy | Flow[FileValue]:
     """A policy by what is known of the file."""
     assert_type(endpoint.parameters[parameter].required, bool)
     return FilePolicy()

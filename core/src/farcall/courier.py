@@ -81,7 +81,13 @@ class Courier:
         if self.closed:
             raise UsageError("This service was closed; connect again.")
         for _ in range(HOPS):
+            grant = self._grant
             response = await self.once(request, step)
+            whole = isinstance(request.body, bytes) or request.body.repeatable
+            if response.status == UNAUTHORISED and grant is not None and whole:  # taken back before its time
+                response.drop()
+                self._grant = None if self._grant is grant else self._grant
+                response = await self.once(request, step)
             if response.status not in REDIRECTS:
                 break
             onward = _onward(request, response, self._inside)

@@ -46,11 +46,12 @@ class AsyncFile:
         url: Where it lies; None if it lies in memory or on this machine.
     """
 
-    __slots__ = ("_fetch", "value")
+    __slots__ = ("_fetch", "_fetched", "value")
 
-    def __init__(self, value: FileValue, fetch: Fetch | None = None) -> None:
+    def __init__(self, value: FileValue, fetch: Fetch | None = None, fetched: Callable[[], None] | None = None) -> None:
         self.value = value
         self._fetch = fetch or plain_fetch
+        self._fetched = fetched
 
     @property
     def name(self) -> str:
@@ -97,6 +98,8 @@ class AsyncFile:
             raise FileError(f"The link broke while {self.name!r} was being fetched: {error}") from error
         finally:
             response.drop()
+        if self._fetched is not None:
+            self._fetched()
 
     async def read(self) -> bytes:
         """All bytes, in memory.
@@ -162,8 +165,8 @@ class File:
 
     __slots__ = ("_async",)
 
-    def __init__(self, value: FileValue, fetch: Fetch | None = None) -> None:
-        self._async = AsyncFile(value, fetch)
+    def __init__(self, value: FileValue, fetch: Fetch | None = None, fetched: Callable[[], None] | None = None) -> None:
+        self._async = AsyncFile(value, fetch, fetched)
 
     @classmethod
     def from_path(cls, path: str | os.PathLike[str], *, media_type: str | None = None) -> File:
@@ -216,7 +219,7 @@ class File:
         if isinstance(value, File):
             return value
         if isinstance(value, AsyncFile):
-            return cls(value.value, value._fetch)  # noqa: SLF001 - the same file in the other colour
+            return cls(value.value, value._fetch, value._fetched)  # noqa: SLF001 - the same file in the other colour
         if isinstance(value, bytes | bytearray | memoryview):
             return cls.from_bytes(bytes(value))
         if isinstance(value, str) and value.startswith(("http://", "https://", "data:")):

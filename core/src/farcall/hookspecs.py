@@ -23,7 +23,6 @@ from farcall.jobs import Event, JobRef, Recognition, Step, Update
 from farcall.spec import EndpointSpec, ServiceSpec
 from farcall.wire import (
     Document,
-    FileInfo,
     FilePolicy,
     FileValue,
     Request,
@@ -318,7 +317,7 @@ def farcall_auth(
 
 @hookspec(firstresult=True)
 def farcall_file_transport(
-    binding: Binding, endpoint: EndpointSpec, parameter: str, file: FileInfo
+    binding: Binding, endpoint: EndpointSpec, parameter: str, file: FileValue
 ) -> FilePolicy | Flow[FileValue]:
     """How this host takes a file. Called for each file argument, before `farcall_submit`.
 
@@ -326,7 +325,7 @@ def farcall_file_transport(
         binding: The service.
         endpoint: What is called.
         parameter: The file's parameter.
-        file: Name, media type, size.
+        file: Name, media type, size, and its bytes to put into a request; the hook itself does not read them.
 
     Returns:
         The policy, by default a multipart part of any size; or a flow that uploads the file to the host itself and

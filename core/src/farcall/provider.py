@@ -17,7 +17,6 @@ from farcall.jobs import Event, JobRef, Recognition, Step, Update
 from farcall.spec import EndpointSpec, ServiceSpec
 from farcall.wire import (
     Document,
-    FileInfo,
     FilePolicy,
     FileValue,
     Request,
@@ -160,7 +159,7 @@ class Provider:
         return answer
 
     def file_transport(
-        self, binding: Binding, endpoint: EndpointSpec, parameter: str, file: FileInfo
+        self, binding: Binding, endpoint: EndpointSpec, parameter: str, file: FileValue
     ) -> FilePolicy | Flow[FileValue]:
         """How a file travels."""
         answer: FilePolicy | Flow[FileValue] | None = self._ask(

@@ -204,7 +204,8 @@ class AsyncJob:
             raise
 
     def _file(self, value: Any) -> AsyncFile:
-        return AsyncFile(value, self._engine.courier.fetch)
+        engine, tracked = self._engine, self._tracked
+        return AsyncFile(value, engine.courier.fetch, lambda: engine.tell("downloaded", tracked, file=value.name))
 
 
 class AsyncEndpoint:

@@ -38,7 +38,7 @@ async def travelling(engine: Engine, tracked: Tracked, values: Mapping[str, Any]
 
 async def _one(engine: Engine, tracked: Tracked, name: str, file: File) -> FileValue | str:
     value = file.carried()
-    policy = engine.provider.file_transport(engine.binding, tracked.endpoint, name, value.info)
+    policy = engine.provider.file_transport(engine.binding, tracked.endpoint, name, value)
     if not isinstance(policy, FilePolicy):
         sent = await engine.courier.run(policy, Step.FILE)
         engine.tell("uploaded", tracked, file=value.name)

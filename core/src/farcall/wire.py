@@ -131,15 +131,6 @@ class StreamBody:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileInfo:
-    """What is known of a file before it is read. `size` in bytes, None if unknown."""
-
-    name: str
-    media_type: str
-    size: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FileValue:
     """A file on its way: where its bytes are, and what they are.
 
@@ -156,11 +147,6 @@ class FileValue:
     body: Body | None = field(default=None, repr=False)
     url: str | None = field(default=None, repr=False)
     size: int | None = None
-
-    @property
-    def info(self) -> FileInfo:
-        """The file without its bytes."""
-        return FileInfo(name=self.name, media_type=self.media_type, size=self.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

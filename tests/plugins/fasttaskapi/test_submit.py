@@ -6,7 +6,7 @@ import pytest
 from farcall.errors import InputError
 from farcall.files import File
 from farcall.spec import EndpointSpec, Parameter, Place
-from farcall.wire import BytesBody, FileInfo, FileValue
+from farcall.wire import BytesBody, FileValue
 from plugins.fasttaskapi.asking import APIPOD, FARCALL, FASTTASKAPI, UNKNOWN, bound, submit
 
 from plugins.fasttaskapi import asking
@@ -102,7 +102,7 @@ def test_beside_a_file_ours_are_sent_lists_and_dicts_as_json_text():
 )
 def test_a_file_travels_as_a_data_uri_where_a_part_breaks(traits, inline):
     endpoint = EndpointSpec(path="/x", parameters={"img": File})
-    info = FileInfo(name="a.png", media_type="image/png", size=4)
+    info = FileValue(name="a.png", media_type="image/png", size=4)
     assert asking.fta().file_transport(bound(traits), endpoint, "img", info).inline == inline
 
 
@@ -115,7 +115,7 @@ def test_a_data_uri_goes_into_a_plain_form_field():
 
 def test_a_file_inside_json_travels_as_a_data_uri():
     endpoint = EndpointSpec(path="/x", parameters={"file": Parameter(File, place=Place.JSON)})
-    info = FileInfo(name="a.png", media_type="image/png", size=4)
+    info = FileValue(name="a.png", media_type="image/png", size=4)
     assert asking.fta().file_transport(bound(APIPOD), endpoint, "file", info).inline == "data_uri"
 
 

@@ -18,11 +18,11 @@ from farcall.provider import Provider, provider
 from farcall.spec import EndpointSpec, ServiceSpec, unique_names
 from farcall.testing.portrait import finished
 from farcall.testing.recorded import Answer, reply
-from farcall.wire import Document, FileInfo, Request, Response
+from farcall.wire import Document, FileValue, Request, Response
 
 NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TOKEN: Final = "0123456789abcdef" * 2
-FILE: Final = FileInfo(name="photo.png", media_type="image/png", size=1234)
+FILE: Final = FileValue(name="photo.png", media_type="image/png", size=1234)
 
 
 class Subject:
