@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from farcall import config, plugins, threads
 from farcall.binding import Binding
@@ -26,6 +27,10 @@ from farcall.wire import Document, Request, Response, Sender, without_query
 IN_PROCESS: Final = "http://localhost"
 """The address of an app in this process."""
 ASGI_ARGUMENTS: Final = 3  # scope, receive, send
+DESCRIPTION_S: Final = 60.0
+"""How long a service's description may take to come in, however steadily it drips."""
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -284,22 +289,61 @@ async def _own_document(engine: Engine) -> Document | None:
     if isinstance(spec, Mapping):
         return Document(content=spec)
     if str(spec).startswith(("http://", "https://")):
-        response = await engine.courier.exchange(Request(method="GET", url=str(spec), repeatable=True), Step.DISCOVER)
+        response = await _patiently(engine, engine.courier.run(_get(str(spec)), Step.DISCOVER))
         if not response.ok:
             raise ConfigError(f"The description at {without_query(str(spec))} answered {response.status}.")
-        return Document(content=response.json(), url=str(spec))
+        return Document(content=_parsed(response.content), url=str(spec))
     try:
-        return Document(content=json.loads(await threads.run(Path(spec).read_bytes)))
+        content = await threads.run(_read_file, Path(spec), engine.facts.max_envelope_bytes)
+        return Document(content=_parsed(content), url=await threads.run(_address, Path(spec)))
     except OSError as error:
         raise ConfigError(f"The description {str(spec)!r} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise ConfigError(f"The description {str(spec)!r} is no JSON: {error}.") from error
+
+
+def _get(url: str) -> Flow[Response]:
+    response = yield Request(method="GET", url=url, repeatable=True)
+    return response
+
+
+def _address(path: Path) -> str:
+    return path.resolve().as_uri()
+
+
+def _read_file(path: Path, limit: int) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ConfigError(f"The description {str(path)!r} is larger than the {limit:,} bytes that are read.")
+    return content
+
+
+def _parsed(content: bytes) -> Any:
+    """JSON values; the text itself where it is no JSON, for a provider that reads another notation."""
+    try:
+        return from_json(content)
+    except ValueError:
+        return content.decode("utf-8", "replace")
+
+
+async def _patiently(engine: Engine, coming: Awaitable[T]) -> T:
+    """What is coming, within the time a description may take.
+
+    Raises:
+        Unreachable: It did not come.
+    """
+    try:
+        async with asyncio.timeout(DESCRIPTION_S):
+            return await coming
+    except TimeoutError:
+        raise Unreachable(f"{engine.origin} has not sent its description within {DESCRIPTION_S:g} s.") from None
 
 
 async def _discovered(engine: Engine, answers: dict[str, Response]) -> Document | None:
     """Run a provider's discovery; equal GETs of several providers are sent once."""
     flow = engine.provider.discover(engine.binding)
-    return None if flow is None else await engine.courier.run(_sharing(flow, answers), Step.DISCOVER)
+    if flow is None:
+        return None
+    return await _patiently(engine, engine.courier.run(_sharing(flow, answers), Step.DISCOVER))
 
 
 def _sharing(flow: Flow[Document | None], answers: dict[str, Response]) -> Flow[Document | None]:

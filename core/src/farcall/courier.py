@@ -14,13 +14,13 @@ from urllib.parse import urljoin
 
 from farcall import auth, replies
 from farcall.binding import Binding
-from farcall.errors import FarcallError, KeyMissing, PluginError, Unreachable, UsageError
+from farcall.errors import FarcallError, KeyMissing, PluginError, ProtocolError, Unreachable, UsageError
 from farcall.files import REDIRECTS, follow
 from farcall.hookspecs import Credential, Flow, Grant
 from farcall.jobs import Step
 from farcall.keys import where_looked
 from farcall.provider import Provider
-from farcall.wire import Request, Response, Sender, origin
+from farcall.wire import Reading, Request, Response, Sender, origin, without_query
 
 T = TypeVar("T")
 
@@ -123,7 +123,7 @@ class Courier:
             return response
         if response.ok and not _is_envelope(response.media_type):
             return response
-        content = await body.read(self.facts.max_envelope_bytes)
+        content = await self._whole(response, body)
         if response.status in self.facts.drop_connection_after:
             body.drop()
         return Response(status=response.status, headers=response.headers, content=content, url=response.url)
@@ -179,8 +179,24 @@ class Courier:
         response = await self.exchange(request, step)
         if response.body is None:
             return response
-        content = await response.body.read(self.facts.max_envelope_bytes)
-        return replace(response, body=None, content=content)
+        return replace(response, body=None, content=await self._whole(response, response.body))
+
+    async def _whole(self, response: Response, body: Reading) -> bytes:
+        """The body in memory; one that says beforehand that it is too large is not begun."""
+        limit = self.facts.max_envelope_bytes
+        stated = response.headers.get("content-length", "")
+        if stated.isdigit() and int(stated) > limit:
+            body.drop()
+            raise ProtocolError(
+                f"The reply of {without_query(response.url)} has {int(stated):,} bytes; "
+                f"{limit:,} are read into memory at most.",
+                response=response,
+            )
+        try:
+            return await body.read(limit)
+        except BaseException:
+            body.drop()  # also when the wait is given up: nobody else would
+            raise
 
     async def fetch(self, url: str) -> Response:
         """A result file's bytes, still to come; the key goes along only within the bound origin."""

@@ -362,8 +362,8 @@ class Document:
     """A service's own description, parsed: an OpenAPI document, a `/config`.
 
     Args:
-        content: JSON values.
-        url: Where it was fetched; empty if it was handed over.
+        content: JSON values; its text where it came from a file or an address and is no JSON.
+        url: Where it was fetched, `file://…` for a path; empty if it was handed over.
     """
 
     content: Any = field(repr=False)

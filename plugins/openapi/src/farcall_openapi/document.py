@@ -11,7 +11,7 @@ from farcall.schemas import resolve
 from farcall.spec import EndpointSpec, Problem, ServiceSpec
 from farcall.wire import Document
 
-from farcall_openapi import operation, security, servers
+from farcall_openapi import operation, parsing, security, servers
 from farcall_openapi.operation import Operation
 from farcall_openapi.options import Options
 from farcall_openapi.shape import MalformedError, members, text
@@ -25,8 +25,9 @@ def describe(binding: Binding, document: Document) -> ServiceSpec:
     Raises:
         UsageError: This is no OpenAPI 3 document, or the options name a server it does not have.
     """
-    root = _checked(document.content)
-    reader = _Reader(root, binding.options, document.url)
+    root = _checked(parsing.document_of(document.content))
+    fetched = document.url if document.url.startswith(("http://", "https://")) else ""
+    reader = _Reader(root, binding.options, fetched)
     endpoints = tuple(reader.endpoints())
     schemes, unusable = security.schemes(root)
     info = root["info"] if isinstance(root.get("info"), Mapping) else {}
@@ -43,7 +44,10 @@ def describe(binding: Binding, document: Document) -> ServiceSpec:
 
 def _checked(content: Any) -> Mapping[str, Any]:
     if isinstance(content, Mapping) and isinstance(content.get("swagger"), str):
-        raise UsageError(f"This is a Swagger {content['swagger']} document; OpenAPI 3.0 and 3.1 are read; convert it.")
+        raise UsageError(
+            f"This is a Swagger {content['swagger']} document; OpenAPI 3.0 and 3.1 are read. "
+            "Convert it (editor.swagger.io or the npm package swagger2openapi does) and hand the result over as spec=."
+        )
     if not isinstance(content, Mapping) or not isinstance(content.get("openapi"), str):
         raise UsageError('This is no OpenAPI document: it is no object with "openapi".')
     if not content["openapi"].startswith("3."):

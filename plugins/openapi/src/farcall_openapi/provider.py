@@ -15,6 +15,8 @@ from farcall_openapi.parameters import cookie_pairs, header_text, path_text, que
 from farcall_openapi.plan import Plan, plan
 
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+LARGEST_DOCUMENT_BYTES: Final = 32 * 1024 * 1024
+LARGEST_REPLY_BYTES: Final = 64 * 1024 * 1024
 
 
 def facts(binding: Binding) -> ProviderFacts:
@@ -26,7 +28,11 @@ def facts(binding: Binding) -> ProviderFacts:
     url = address(binding)
     if not url and binding.service is not None:
         raise UsageError('The document names no server; say where the service is: url="https://…".')
-    return ProviderFacts(url=url, result_in_reply=True)
+    return ProviderFacts(url=url, result_in_reply=True, max_envelope_bytes=_largest(binding))
+
+
+def _largest(binding: Binding) -> int:
+    return LARGEST_DOCUMENT_BYTES if binding.service is None else LARGEST_REPLY_BYTES
 
 
 def address(binding: Binding) -> str:
