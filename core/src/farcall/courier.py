@@ -20,6 +20,7 @@ from farcall.hookspecs import Credential, Flow, Grant
 from farcall.jobs import Step
 from farcall.keys import where_looked
 from farcall.provider import Provider
+from farcall.streams import KINDS
 from farcall.wire import Reading, Request, Response, Sender, origin, without_query
 
 T = TypeVar("T")
@@ -218,7 +219,7 @@ class Courier:
 @lru_cache(maxsize=256)
 def _is_envelope(media: str) -> bool:
     """Whether a reply of this type is read into memory: JSON and text, but no stream; a reply without a type too."""
-    if media in {"text/event-stream", "application/x-ndjson"}:
+    if media in KINDS:
         return False
     return not media or media.startswith("text/") or media.endswith(("json", "+xml", "/xml"))
 

@@ -27,10 +27,10 @@ from farcall.errors import (
 )
 from farcall.following import Follower
 from farcall.hookspecs import Call, Credential
-from farcall.jobs import Chunk, Event, JobRef, Log, Missing, Rejected, Snapshot, Step, Update
+from farcall.jobs import Chunk, Event, JobRef, Log, Missing, Rejected, Snapshot, State, Step, Update
 from farcall.provider import Provider
 from farcall.spec import EndpointSpec, ServiceSpec
-from farcall.streams import events
+from farcall.streams import KINDS, events
 from farcall.tracking import CallOptions, Tracked
 from farcall.transport import HOLDERS, travelling
 from farcall.wire import Request, Response, Sender, origin
@@ -127,7 +127,7 @@ class Engine:
             raise
         if tracked.ended:
             self.tell("ended", tracked)
-        elif options.follow:
+        elif options.follow and tracked.ref is not None:
             self.follower.add(tracked)
 
     async def _submit(
@@ -159,7 +159,7 @@ class Engine:
         while True:
             attempt += 1
             response = await self.courier.exchange(request, Step.SUBMIT)
-            updates = self.provider.read(self.binding, response, Step.SUBMIT, ())
+            updates = self.provider.read(self.binding, response, Step.SUBMIT, (), tracked.endpoint)
             first = updates[0] if updates else replies.rejected(response, self.clock.now())
             if not isinstance(first, Rejected):
                 self._accept(tracked, request, response, updates)
@@ -198,8 +198,12 @@ class Engine:
                 id=snapshot.job_id,
                 data=snapshot.data,
             )
-        elif not snapshot.state.ended:
+        elif not snapshot.state.ended and not isinstance(snapshot.result, Response):
             raise replies.unexpected(request, response)
+        if isinstance(snapshot.result, Response) and not snapshot.state.ended:
+            tracked.streaming = True
+            tracked.reply = self.spawn(self._take_reply(tracked, snapshot.result), "reply")
+            snapshot = replace(snapshot, result=None)
         now = self.loop.time()
         tracked.accepted_at = now
         tracked.due = now + (snapshot.retry_after_s or self.facts.poll_min_s)
@@ -213,18 +217,13 @@ class Engine:
     async def look(self, group: Sequence[Tracked], wait_s: float | None) -> None:
         """Look at jobs once and take in what is new; what a failed look means is decided here too."""
         refs = [t.ref for t in group if t.ref is not None]
-        request = self.provider.status(self.binding, refs, wait_s)
+        request = self._asking(group, refs, wait_s)
         if request is None:
-            for tracked in group:
-                tracked.lose(UsageError(f"The host of {tracked.endpoint.name!r} cannot be asked about its jobs."))
             return
-        if wait_s:
-            request = replace(request, silence_s=wait_s + 60.0)
-        if any(t.failures for t in group):
-            request = replace(request, fresh=True)
         try:
             response = await self.courier.request(request, Step.POLL)
-            updates = self.provider.read(self.binding, response, Step.POLL, refs)
+            only = group[0].endpoint if len(group) == 1 else None
+            updates = self.provider.read(self.binding, response, Step.POLL, refs, only)
             if not updates and (error := self.courier.refusal(request, response, Step.POLL)):
                 raise error
         except ServiceError as error:
@@ -237,6 +236,22 @@ class Engine:
         for tracked in group:
             tracked.failures = 0
         self._spread(group, updates)
+
+    def _asking(self, group: Sequence[Tracked], refs: Sequence[JobRef], wait_s: float | None) -> Request | None:
+        """The request that looks; None once the jobs are given up, since there is none."""
+        try:
+            request = self.provider.status(self.binding, refs, wait_s)
+        except FarcallError as error:
+            for tracked in group:
+                tracked.lose(error)
+            return None
+        if request is None:
+            for tracked in group:
+                tracked.lose(UsageError(f"The host of {tracked.endpoint.name!r} cannot be asked about its jobs."))
+            return None
+        if wait_s:
+            request = replace(request, silence_s=wait_s + 60.0)
+        return replace(request, fresh=True) if any(t.failures for t in group) else request
 
     def _spread(self, group: Sequence[Tracked], updates: Sequence[Update]) -> None:
         if len(group) == 1:
@@ -328,13 +343,30 @@ class Engine:
         response = await self.courier.once(request, Step.STREAM)
         jobs = [tracked.ref] if tracked.ref is not None else []
         if not response.ok:
-            self._take(tracked, self.provider.read(self.binding, await self.courier.read(response), Step.STREAM, jobs))
+            answer = await self.courier.read(response)
+            self._take(tracked, self.provider.read(self.binding, answer, Step.STREAM, jobs, tracked.endpoint))
             return
         try:
             async for event in events(response, self.facts.stream or "sse"):
-                self._take(tracked, self.provider.read(self.binding, event, Step.STREAM, jobs))
+                self._take(tracked, self.provider.read(self.binding, event, Step.STREAM, jobs, tracked.endpoint))
         finally:
             response.drop()
+
+    async def _take_reply(self, tracked: Tracked, response: Response) -> None:
+        """Take in a submitting reply that is itself the output; its end is the job's, and the result all its pieces."""
+        try:
+            async for event in events(response, KINDS.get(response.media_type, "raw")):
+                self._take(tracked, self.provider.read(self.binding, event, Step.STREAM, (), tracked.endpoint))
+                if tracked.ended:
+                    break
+            tracked.see(Snapshot(state=State.SUCCEEDED, progress=1.0, result=list(tracked.chunks)))
+        except FarcallError as error:
+            tracked.lose(error)
+        finally:
+            response.drop()
+            tracked.lose(UsageError("The service was closed while this reply still came in."))
+            tracked.stream_over()
+            self.tell("ended", tracked)
 
     # --- cancelling -------------------------------------------------------------------------------------------
 
@@ -355,8 +387,11 @@ class Engine:
             ) from None
 
     async def _cancel(self, tracked: Tracked) -> Snapshot:
-        while tracked.ref is None and not tracked.ended:
+        while not tracked.accepted and not tracked.ended:
             await tracked.change()
+        if tracked.reply is not None:  # giving the connection up is all there is to cancel
+            tracked.see(Snapshot(state=State.CANCELLED))
+            tracked.reply.cancel()
         if tracked.ended or tracked.ref is None:
             return tracked.snapshot
         request = self.provider.cancel(self.binding, tracked.ref)
@@ -366,7 +401,7 @@ class Engine:
                 snapshot=tracked.snapshot,
             )
         response = await self.courier.exchange(request, Step.CANCEL)
-        updates = self.provider.read(self.binding, response, Step.CANCEL, [tracked.ref])
+        updates = self.provider.read(self.binding, response, Step.CANCEL, [tracked.ref], tracked.endpoint)
         if not updates and (error := self.courier.refusal(request, response, Step.CANCEL)):
             raise error
         if any(isinstance(u, Missing) for u in updates):

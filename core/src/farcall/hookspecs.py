@@ -244,7 +244,11 @@ def farcall_status(binding: Binding, jobs: Sequence[JobRef], wait_s: float | Non
 
 @hookspec(firstresult=True)
 def farcall_read(
-    binding: Binding, answer: Response | StreamEvent | Webhook, step: Step, jobs: Sequence[JobRef]
+    binding: Binding,
+    answer: Response | StreamEvent | Webhook,
+    step: Step,
+    jobs: Sequence[JobRef],
+    endpoint: EndpointSpec | None,
 ) -> Sequence[Update]:
     """What an answer says. Required. Status parsing: called for every reply, HTTP errors too, and stream event.
 
@@ -253,6 +257,7 @@ def farcall_read(
         answer: A reply whose JSON or text is in `content`; or an event of a stream.
         step: What was asked: `SUBMIT POLL STREAM CANCEL WEBHOOK`.
         jobs: The jobs it was asked for; empty for `SUBMIT`.
+        endpoint: What was called; None where the answer is about several jobs.
 
     Returns:
         `Snapshot`, `Chunk`, `Log`, `Missing` (no such job) or `Rejected` (surely not accepted), each with the job's

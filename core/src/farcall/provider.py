@@ -127,11 +127,18 @@ class Provider:
         return request
 
     def read(
-        self, binding: Binding, answer: Response | StreamEvent | Webhook, step: Step, jobs: Sequence[JobRef]
+        self,
+        binding: Binding,
+        answer: Response | StreamEvent | Webhook,
+        step: Step,
+        jobs: Sequence[JobRef],
+        endpoint: EndpointSpec | None = None,
     ) -> Sequence[Update]:
         """What an answer says."""
         updates: Sequence[Update] | None = self._guarded(
-            "farcall_read", self._read, {"binding": binding, "answer": answer, "step": step, "jobs": jobs}
+            "farcall_read",
+            self._read,
+            {"binding": binding, "answer": answer, "step": step, "jobs": jobs, "endpoint": endpoint},
         )
         return updates or ()
 

@@ -127,9 +127,10 @@ class AsyncJob:
             UsageError: The host gives this job no id.
         """
         tracked = self._tracked
-        await tracked.until(lambda: tracked.ref is not None, None, "")
+        await tracked.until(lambda: tracked.accepted, None, "")
         if tracked.ref is None:
-            self._check()
+            if tracked.ended:
+                self._check()
             raise UsageError(f"{self.endpoint} was answered at once, without a job to take up again.")
         return tracked.ref.dump()
 
@@ -249,7 +250,7 @@ class AsyncEndpoint:
         self._start(job, values)
         tracked = job._tracked  # noqa: SLF001
         sentence = f"{self.name} was not accepted within {self._options.timeout_s} s."
-        await tracked.until(lambda: tracked.ref is not None, self._options.timeout_s, sentence)
+        await tracked.until(lambda: tracked.accepted, self._options.timeout_s, sentence)
         if tracked.problem is not None:
             job._check()  # noqa: SLF001
         return job

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 from farcall.errors import ProtocolError
 from farcall.wire import Response, StreamEvent
 
 LONGEST_LINE: Final = 16 * 1024 * 1024
+KINDS: Final[Mapping[str, str]] = {
+    "text/event-stream": "sse",
+    "application/x-ndjson": "ndjson",
+    "application/ndjson": "ndjson",
+    "application/jsonl": "ndjson",
+    "application/x-jsonlines": "ndjson",
+    "application/json-lines": "ndjson",
+    "application/stream+json": "ndjson",
+}
+"""Media types of replies that are streams of events, and how each is cut."""
 
 
 async def events(response: Response, kind: str) -> AsyncIterator[StreamEvent]:
@@ -30,7 +40,7 @@ async def events(response: Response, kind: str) -> AsyncIterator[StreamEvent]:
     if kind == "ndjson":
         async for line in _lines(response):
             if line.strip():
-                yield StreamEvent(data=line)
+                yield StreamEvent(data=line, is_json=True)
         return
     async for event in _sse(_lines(response)):
         yield event

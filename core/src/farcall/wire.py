@@ -342,11 +342,13 @@ class StreamEvent:
         event: The SSE event's name; `message` where none was given.
         data: The text; a raw stream's piece is decoded as UTF-8 with replacement.
         id: The SSE id to continue after; None if none was given.
+        is_json: Whether the stream's kind says that the data is JSON, as NDJSON does.
     """
 
     data: str
     event: str = "message"
     id: str | None = None
+    is_json: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -331,7 +331,7 @@ def test_a_picture_is_its_response_for_the_core_to_make_a_file_of(echo):
 def test_the_reply_of_a_success_is_the_end_of_the_job(echo):
     (snapshot,) = echo.hooks.read(echo.binding, echo.reply("number", body=1), "submit", [])
     assert snapshot.state is State.SUCCEEDED
-    assert echo.hooks.facts(echo.binding).result_in_reply
+    assert not echo.hooks.facts(echo.binding).result_in_reply
 
 
 def test_a_validation_error_is_left_to_the_core(echo):

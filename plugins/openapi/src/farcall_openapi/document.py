@@ -11,7 +11,7 @@ from farcall.schemas import resolve
 from farcall.spec import EndpointSpec, Problem, ServiceSpec
 from farcall.wire import Document
 
-from farcall_openapi import operation, parsing, security, servers
+from farcall_openapi import operation, parsing, polling, security, servers
 from farcall_openapi.operation import Operation
 from farcall_openapi.options import Options
 from farcall_openapi.shape import MalformedError, members, text
@@ -28,7 +28,7 @@ def describe(binding: Binding, document: Document) -> ServiceSpec:
     root = _checked(parsing.document_of(document.content))
     fetched = document.url if document.url.startswith(("http://", "https://")) else ""
     reader = _Reader(root, binding.options, fetched)
-    endpoints = tuple(reader.endpoints())
+    endpoints = polling.recognised(reader.endpoints())
     schemes, unusable = security.schemes(root)
     info = root["info"] if isinstance(root.get("info"), Mapping) else {}
     return ServiceSpec(

@@ -58,6 +58,8 @@ def endpoint(operation: Operation) -> EndpointSpec:
         body.add(draft, said["requestBody"], operation.root)
     replies = _replies(operation)
     draft.traits["accept"] = media.accept(dict.fromkeys(m for content in replies for m in media.declared(content)))
+    if "202" in members(said.get("responses", {}), "responses"):
+        draft.traits["async"] = "yes"
     if operation.server:
         draft.traits["server"] = operation.server
     return EndpointSpec(

@@ -7,19 +7,23 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, field_validator
 
+from farcall_openapi.polling import Polling
+
 
 class Options(BaseModel):
-    """Where the service is.
+    """Where the service is, and what its document does not tell.
 
     Args:
         url: Its address or its document's; `localhost:8000` means http. None: the document says it.
         server: Which of the document's servers is meant, counted from 0.
         server_variables: Values for the variables in that server's address; the others have their defaults.
+        job: How the service's jobs are looked at, where neither its replies nor its document tell.
     """
 
     url: str | None = None
     server: int = Field(default=0, ge=0)
     server_variables: Mapping[str, str] = Field(default_factory=dict)
+    job: Polling | None = None
 
     @field_validator("url")
     @classmethod

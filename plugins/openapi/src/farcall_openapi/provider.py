@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ LARGEST_REPLY_BYTES: Final = 64 * 1024 * 1024
 
 
 def facts(binding: Binding) -> ProviderFacts:
-    """Every reply is the result.
+    """A reply is the result, or names its job.
 
     Raises:
         UsageError: Once the document was read: neither it nor the user says where the service is.
@@ -28,7 +29,7 @@ def facts(binding: Binding) -> ProviderFacts:
     url = address(binding)
     if not url and binding.service is not None:
         raise UsageError('The document names no server; say where the service is: url="https://…".')
-    return ProviderFacts(url=url, result_in_reply=True, max_envelope_bytes=_largest(binding))
+    return ProviderFacts(url=url, max_envelope_bytes=_largest(binding))
 
 
 def _largest(binding: Binding) -> int:
@@ -52,10 +53,17 @@ def request(binding: Binding, call: Call) -> Request:
     return Request(
         method=method,
         url=(layout.server or address(binding)) + _path(layout, call.arguments) + _query(layout, call.arguments),
-        headers={"accept": layout.accept, **_headers(layout, call.arguments), **body_headers},
+        headers={"accept": layout.accept, **_prefer(call), **_headers(layout, call.arguments), **body_headers},
         body=body,
         repeatable=method in _READS,
     )
+
+
+def _prefer(call: Call) -> dict[str, str]:
+    """RFC 7240: a service that can make a job of this call shall do so, unless it is done within our wait."""
+    if "async" not in call.endpoint.traits:
+        return {}
+    return {"prefer": "respond-async" if call.wait_s is None else f"respond-async, wait={math.ceil(call.wait_s)}"}
 
 
 def _path(layout: Plan, arguments: Mapping[str, Any]) -> str:
