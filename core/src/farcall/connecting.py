@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
@@ -69,7 +71,7 @@ async def open_engine(wish: Wish) -> tuple[Engine, ServiceSpec]:
         document = wish.document or await _own_document(engine)
         if document is None and not engine.binding.endpoints:
             document = await _discovered(engine, {})
-        return engine, _described(engine, document)
+        return engine, await _described(engine, document)
     except BaseException:
         await sender.close()
         raise
@@ -220,7 +222,7 @@ async def _recognised(wish: Wish, sender: Sender) -> tuple[Engine, ServiceSpec]:
         document = wish.document
         if document is None and not engine.binding.endpoints:
             document = await _discovered(engine, {})
-        return engine, _described(engine, document)
+        return engine, await _described(engine, document)
     found = await _documents(wish, best or candidates, sender)
     ranked = [(c.provider.recognise(wish.url, document), c, document) for c, document in found if document]
     top = max((rank for rank, _, _ in ranked), default=Recognition.NO)
@@ -236,7 +238,7 @@ async def _recognised(wish: Wish, sender: Sender) -> tuple[Engine, ServiceSpec]:
         names = " and ".join(repr(engine.provider.name) for engine, _ in winners)
         raise UsageError(f"The providers {names} all know the service at {where}; choose one with provider=.")
     engine, document = winners[0]
-    return engine, _described(engine, document)
+    return engine, await _described(engine, document)
 
 
 def _candidates(wish: Wish) -> list[Provider]:
@@ -362,11 +364,44 @@ def _sharing(flow: Flow[Document | None], answers: dict[str, Response]) -> Flow[
         return found
 
 
-def _described(engine: Engine, document: Document | None) -> ServiceSpec:
+async def _described(engine: Engine, document: Document | None) -> ServiceSpec:
     binding = engine.binding
-    spec = ServiceSpec() if document is None else engine.provider.describe(binding, document)
+    spec = ServiceSpec() if document is None else await _read(engine, document)
     if binding.endpoints:
         spec = spec.model_copy(update={"endpoints": binding.endpoints})
     spec = spec.model_copy(update={"endpoints": unique_names(spec.endpoints)})
     engine.describe(spec)
     return spec
+
+
+async def _read(engine: Engine, document: Document) -> ServiceSpec:
+    """The description read, with the files it is spread over."""
+    spec = engine.provider.describe(engine.binding, document)
+    if isinstance(spec, ServiceSpec):
+        return spec
+    return await _patiently(engine, _other_files(engine, document, spec))
+
+
+async def _other_files(engine: Engine, document: Document, flow: Flow[ServiceSpec]) -> ServiceSpec:
+    try:
+        request = next(flow)
+        while True:
+            if request.url.startswith("file:"):
+                answer = await threads.run(_local, request.url, document.url, engine.facts.max_envelope_bytes)
+            else:
+                answer = await engine.courier.fetch_whole(request, Step.DISCOVER)
+            request = flow.send(answer)
+    except StopIteration as end:
+        spec: ServiceSpec = end.value
+        return spec
+    finally:
+        flow.close()
+
+
+def _local(url: str, document_url: str, limit: int) -> Response:
+    """A file in the folder of a description on this machine, links resolved; as a reply."""
+    path = Path(url2pathname(urlsplit(url).path)).resolve()
+    folder = Path(url2pathname(urlsplit(document_url).path)).parent
+    if not document_url.startswith("file:") or not path.is_relative_to(folder) or not path.is_file():
+        return Response(status=404, url=url)
+    return Response(status=200, content=_read_file(path, limit), url=url)

@@ -155,6 +155,13 @@ class Courier:
         """Seconds before the next try: 0.2, 0.4, … at most 5, each ± 50 %."""
         return cast("float", min(5.0, 0.1 * 2**attempt) * (0.5 + self.clock.chance()))
 
+    async def fetch_whole(self, request: Request, step: Step) -> Response:
+        """One reply, its body in memory; a redirect is not followed, so that no address is asked that none allowed."""
+        response = await self.once(request, step)
+        if response.body is None:
+            return response
+        return replace(response, body=None, content=await self._whole(response, response.body))
+
     async def run(self, flow: Flow[T], step: Step, *, bare: bool = False) -> T:
         """Run a provider's flow to its end and return its value.
 

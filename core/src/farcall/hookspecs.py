@@ -199,7 +199,7 @@ def farcall_discover(binding: Binding) -> Flow[Document | None] | None:
 
 
 @hookspec(firstresult=True)
-def farcall_describe(binding: Binding, document: Document) -> ServiceSpec:
+def farcall_describe(binding: Binding, document: Document) -> ServiceSpec | Flow[ServiceSpec]:
     """Read a description. Called once, with what `farcall_discover` returned or the user handed over.
 
     Args:
@@ -207,7 +207,9 @@ def farcall_describe(binding: Binding, document: Document) -> ServiceSpec:
         document: The description.
 
     Returns:
-        The service's endpoints; what could not be read is listed in its `problems`, not raised.
+        The service's endpoints; what could not be read is listed in its `problems`, not raised. Or, where the
+        description is in several files, a flow that fetches the others and returns the service: its requests are
+        sent without following redirects, and for a description on this machine may be `file://` within its folder.
     """
     raise NotImplementedError
 

@@ -107,9 +107,9 @@ class Provider:
         flow: Flow[Document | None] | None = self._ask("farcall_discover", binding=binding)
         return flow
 
-    def describe(self, binding: Binding, document: Document) -> ServiceSpec:
-        """The description read."""
-        spec: ServiceSpec | None = self._ask("farcall_describe", binding=binding, document=document)
+    def describe(self, binding: Binding, document: Document) -> ServiceSpec | Flow[ServiceSpec]:
+        """The description read, or the flow to it."""
+        spec: ServiceSpec | Flow[ServiceSpec] | None = self._ask("farcall_describe", binding=binding, document=document)
         return ServiceSpec() if spec is None else spec
 
     def submit(self, binding: Binding, call: Call) -> Request | Flow[Request]:

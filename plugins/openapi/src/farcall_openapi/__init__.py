@@ -41,8 +41,8 @@ def farcall_discover(binding: Binding) -> Flow[Document | None] | None:
 
 
 @hookimpl
-def farcall_describe(binding: Binding, document: Document) -> ServiceSpec:
-    """Read the document; an operation that cannot be read is a problem and the others still bind."""
+def farcall_describe(binding: Binding, document: Document) -> ServiceSpec | Flow[ServiceSpec]:
+    """Read the document and the files it refers to; an operation that cannot be read is a problem, the others bind."""
     return describe(binding, document)
 
 

@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from farcall.binding import Binding
 from farcall.errors import UsageError
+from farcall.hookspecs import Flow
 from farcall.schemas import resolve
 from farcall.spec import EndpointSpec, Problem, ServiceSpec
 from farcall.wire import Document
 
 from farcall_openapi import operation, parsing, polling, security, servers
+from farcall_openapi.bundle import Bundle
 from farcall_openapi.operation import Operation
 from farcall_openapi.options import Options
 from farcall_openapi.shape import MalformedError, members, text
@@ -19,13 +21,26 @@ from farcall_openapi.shape import MalformedError, members, text
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
-def describe(binding: Binding, document: Document) -> ServiceSpec:
-    """The service; an operation that cannot be read is a problem, and the others still bind.
+def describe(binding: Binding, document: Document) -> ServiceSpec | Flow[ServiceSpec]:
+    """The service, or the flow to it where it is described in several files.
+
+    An operation that cannot be read is a problem, and the others still bind.
 
     Raises:
         UsageError: This is no OpenAPI 3 document, or the options name a server it does not have.
     """
     root = _checked(parsing.document_of(document.content))
+    bundle = Bundle(root, document.url, frozenset(binding.options.ref_origins))
+    return _bundled(binding, document, bundle) if bundle.needed() else _service(binding, document, root)
+
+
+def _bundled(binding: Binding, document: Document, bundle: Bundle) -> Flow[ServiceSpec]:
+    root = yield from bundle.flow()
+    service = _service(binding, document, root)
+    return service.model_copy(update={"problems": (*bundle.problems, *service.problems)})
+
+
+def _service(binding: Binding, document: Document, root: Mapping[str, Any]) -> ServiceSpec:
     fetched = document.url if document.url.startswith(("http://", "https://")) else ""
     reader = _Reader(root, binding.options, fetched)
     endpoints = polling.recognised(reader.endpoints())

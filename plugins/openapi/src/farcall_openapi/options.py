@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from farcall.wire import origin
 from pydantic import BaseModel, Field, field_validator
 
 from farcall_openapi.polling import Polling
@@ -17,6 +18,7 @@ class Options(BaseModel):
         url: Its address or its document's; `localhost:8000` means http. None: the document says it.
         server: Which of the document's servers is meant, counted from 0.
         server_variables: Values for the variables in that server's address; the others have their defaults.
+        ref_origins: Origins beside the document's own whose files it may refer to, `https://specs.example.com`.
         job: How the service's jobs are looked at, where neither its replies nor its document tell.
     """
 
@@ -24,6 +26,15 @@ class Options(BaseModel):
     server: int = Field(default=0, ge=0)
     server_variables: Mapping[str, str] = Field(default_factory=dict)
     job: Polling | None = None
+    ref_origins: tuple[str, ...] = ()
+
+    @field_validator("ref_origins")
+    @classmethod
+    def _origins(cls, places: tuple[str, ...]) -> tuple[str, ...]:
+        for place in places:
+            if urlsplit(place).scheme not in {"http", "https"} or not urlsplit(place).hostname:
+                raise ValueError(f"{place!r} is no origin like 'https://specs.example.com'")
+        return tuple(map(origin, places))
 
     @field_validator("url")
     @classmethod
