@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from farcall.binding import Binding
-from farcall.hookspecs import Call, Flow, ProviderFacts, hookimpl
+from farcall.hookspecs import Call, Credential, Flow, Grant, ProviderFacts, hookimpl
 from farcall.jobs import JobRef, Recognition, Step, Update
 from farcall.spec import EndpointSpec, ServiceSpec
 from farcall.wire import Document, Request, Response, StreamEvent, Webhook
 from pydantic import BaseModel
 
-from farcall_openapi import answers, discovery, looks, polling, provider
+from farcall_openapi import answers, discovery, looks, oauth, polling, provider
 from farcall_openapi.document import describe
 from farcall_openapi.options import Options
 
@@ -62,6 +63,16 @@ def farcall_status(binding: Binding, jobs: Sequence[JobRef]) -> Request | None:
 def farcall_cancel(binding: Binding, job: JobRef) -> Request | None:
     """The request that cancels a job, where the binding or the document says how."""
     return looks.cancelling(provider.address(binding), job)
+
+
+@hookimpl
+def farcall_auth(
+    binding: Binding, request: Request, credential: Credential | None, grant: Grant | None, now: datetime
+) -> Request | Flow[Grant]:
+    """The key by the described scheme; for OAuth 2 client credentials a token that is fetched first."""
+    if credential is None:
+        return request
+    return oauth.signed(binding, provider.address(binding), request, credential, grant, now)
 
 
 @hookimpl

@@ -35,13 +35,21 @@ class Bundle:
         self._bytes = 0
         self.problems: list[Problem] = []
 
-    def needed(self) -> bool:
-        """Whether it refers to other files at all."""
-        return any(not pointer.startswith("#") for pointer in _pointers(self._root))
+    def opened(self) -> Mapping[str, Any]:
+        """The document, its references pointing at where the files will stand; itself where none can be had."""
+        outward = any(not pointer.startswith("#") for pointer in _pointers(self._root))
+        if not outward or not (self._url or self._allowed):
+            return self._root
+        made: Mapping[str, Any] = self._rewritten(self._root, self._url, "")
+        return made
 
-    def flow(self) -> Flow[Mapping[str, Any]]:
-        """Fetch the files, and return the document with them inside."""
-        root = self._rewritten(self._root, self._url, "")
+    @property
+    def waits(self) -> bool:
+        """Whether files are still to be fetched."""
+        return bool(self._waiting)
+
+    def filled(self, root: Mapping[str, Any]) -> Flow[Mapping[str, Any]]:
+        """Fetch the files, and return the opened document with them inside."""
         while self._waiting:
             url = self._waiting.pop(0)
             answer = yield Request(method="GET", url=url, headers={"accept": "*/*"}, repeatable=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urljoin
 
 from farcall.binding import Binding
 from farcall.errors import UsageError
@@ -31,16 +32,18 @@ def describe(binding: Binding, document: Document) -> ServiceSpec | Flow[Service
     """
     root = _checked(parsing.document_of(document.content))
     bundle = Bundle(root, document.url, frozenset(binding.options.ref_origins))
-    return _bundled(binding, document, bundle) if bundle.needed() else _service(binding, document, root)
+    opened = bundle.opened()
+    if bundle.waits:
+        return _bundled(binding, document, bundle, opened)
+    return _service(binding, document, opened, bundle.problems)
 
 
-def _bundled(binding: Binding, document: Document, bundle: Bundle) -> Flow[ServiceSpec]:
-    root = yield from bundle.flow()
-    service = _service(binding, document, root)
-    return service.model_copy(update={"problems": (*bundle.problems, *service.problems)})
+def _bundled(binding: Binding, document: Document, bundle: Bundle, opened: Mapping[str, Any]) -> Flow[ServiceSpec]:
+    root = yield from bundle.filled(opened)
+    return _service(binding, document, root, bundle.problems)
 
 
-def _service(binding: Binding, document: Document, root: Mapping[str, Any]) -> ServiceSpec:
+def _service(binding: Binding, document: Document, root: Mapping[str, Any], missing: Sequence[Problem]) -> ServiceSpec:
     fetched = document.url if document.url.startswith(("http://", "https://")) else ""
     reader = _Reader(root, binding.options, fetched)
     endpoints = polling.recognised(reader.endpoints())
@@ -52,9 +55,15 @@ def _service(binding: Binding, document: Document, root: Mapping[str, Any]) -> S
         doc=text(info.get("description")) or text(info.get("summary")),
         endpoints=endpoints,
         security=schemes,
-        traits={"url": reader.url, "openapi": root["openapi"]},
-        problems=(*reader.problems, *unusable),
+        traits={"url": reader.url, "openapi": root["openapi"], **_tokens(root, fetched or reader.url)},
+        problems=(*missing, *reader.problems, *unusable),
     )
+
+
+def _tokens(root: Mapping[str, Any], against: str) -> dict[str, str]:
+    url, scope = security.client_credentials(root)
+    url = urljoin(against, url) if url else ""
+    return {"token_url": url, "token_scope": scope} if url.startswith(("http://", "https://")) else {}
 
 
 def _checked(content: Any) -> Mapping[str, Any]:

@@ -19,6 +19,8 @@ class Options(BaseModel):
         server: Which of the document's servers is meant, counted from 0.
         server_variables: Values for the variables in that server's address; the others have their defaults.
         ref_origins: Origins beside the document's own whose files it may refer to, `https://specs.example.com`.
+        token_url: Where OAuth 2 tokens are fetched for a key `client_id:client_secret`; None: where the document says,
+            if that is at the service itself.
         job: How the service's jobs are looked at, where neither its replies nor its document tell.
     """
 
@@ -27,6 +29,7 @@ class Options(BaseModel):
     server_variables: Mapping[str, str] = Field(default_factory=dict)
     job: Polling | None = None
     ref_origins: tuple[str, ...] = ()
+    token_url: str | None = None
 
     @field_validator("ref_origins")
     @classmethod
@@ -36,7 +39,7 @@ class Options(BaseModel):
                 raise ValueError(f"{place!r} is no origin like 'https://specs.example.com'")
         return tuple(map(origin, places))
 
-    @field_validator("url")
+    @field_validator("url", "token_url")
     @classmethod
     def _absolute(cls, url: str | None) -> str | None:
         if url is None:
