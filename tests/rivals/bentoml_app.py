@@ -30,6 +30,11 @@ class Press:
         yield from text
 
     @bentoml.api
+    def events(self, words: list[str]) -> Generator[str, None, None]:
+        for word in words:
+            yield f"data: {word}\n\n"
+
+    @bentoml.api
     def find(self, name: str) -> str:
         raise NotFound(f"There is no {name}.")
 

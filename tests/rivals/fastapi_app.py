@@ -1,6 +1,6 @@
 """A shop on FastAPI."""
 
-from fastapi import FastAPI, HTTPException, Query, Response, UploadFile
+from fastapi import FastAPI, HTTPException, Response, UploadFile
 from pydantic import BaseModel, Field
 
 app = FastAPI(title="Shop", version="1")
@@ -13,7 +13,7 @@ class Item(BaseModel):
 
 
 @app.get("/items")
-def search(text: str = Query(), most: int = 10):
+def search(text: str, most: int = 10):
     return {"text": text, "most": most}
 
 

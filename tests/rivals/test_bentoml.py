@@ -16,7 +16,7 @@ def press(running, connected):
 
 
 def test_every_operation_is_an_endpoint(press):
-    paths = {endpoint.path for endpoint in press.endpoints.values()}
+    paths = {endpoint.spec.path for endpoint in press.endpoints.values()}
     assert {"/repeat", "/count", "/press", "/letters", "/find", "/boom", "/slow", "/slow/submit"} <= paths
     assert press.problems == ()
 
@@ -34,8 +34,12 @@ def test_a_file_goes_in_and_comes_out(press):
     assert press["/press"](photo=b"\x00abc").read() == b"cba\x00"
 
 
-def test_output_streams(press):
+def test_bare_text_sent_as_an_event_stream_is_not_dropped(press):
     assert "".join(press["/letters"].submit(text="abc").stream()) == "abc"
+
+
+def test_events_stream(press):
+    assert list(press["/events"].submit(words=["a b", "c"]).stream()) == ["a b", "c"]
 
 
 def test_a_task_is_a_job(press):

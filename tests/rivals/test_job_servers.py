@@ -1,7 +1,5 @@
 """APIPod 1.0.33 and FastTaskAPI 1.3.3 as job servers, called by nothing but their address."""
 
-import urllib.request
-
 import pytest
 from farcall import as_completed, errors, gather
 from rivals import known

@@ -16,7 +16,7 @@ def model(running, connected):
 
 
 def test_every_operation_is_an_endpoint(model):
-    assert {"/predict", "/health", "/info"} <= {endpoint.path for endpoint in model.endpoints.values()}
+    assert {"/predict", "/health", "/info"} <= {endpoint.spec.path for endpoint in model.endpoints.values()}
     assert model.problems == ()
 
 
@@ -25,8 +25,8 @@ def test_a_body_of_a_model_is_arguments(model):
     assert model["/predict"](number=2, label="four") == {"label": "four", "number": 4}
 
 
-def test_text_is_text(model):
-    assert model.health() == "ok"
+def test_a_reply_without_a_media_type_is_a_file(model):
+    assert model.health().read() == b"ok"
 
 
 def test_an_argument_of_a_wrong_type_is_refused_before_it_is_sent(model):

@@ -1,0 +1,83 @@
+"""Public documents bind: every operation is an endpoint, or is listed with the reason why not."""
+
+import inspect
+from functools import cache
+
+import pytest
+import yaml
+from farcall import connect
+from rivals.corpus import sources
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+# What these documents hold that does not bind; each reason was compared with the document.
+UNBOUND = {
+    "@readme/oas-examples@8.2.2:3.1/json/security.json": {
+        "securitySchemes mutualTLS": (
+            "the type 'mutualTLS' is not supported; apiKey, http, oauth2 and openIdConnect are"
+        ),
+    },
+    "@directus/specs@15.2.0:dist/openapi.json": {
+        "POST /items/{collection}": "the request body's schema is no object",  # it is null
+    },
+}
+
+
+@cache
+def operations(source):
+    """Every operation, as GET /path, read without farcall."""
+    root = yaml.load(source.read(), Loader=yaml.CSafeLoader)  # JSON is YAML, too
+    return {
+        f"{method.upper()} {path}"
+        for path, item in (root.get("paths") or {}).items()
+        for method in METHODS
+        if method in resolved(item, root)
+    }
+
+
+def resolved(item, root):
+    while "$ref" in item:
+        found = root
+        for step in item["$ref"].removeprefix("#/").split("/"):
+            found = found[step.replace("~1", "/").replace("~0", "~")]
+        item = found
+    return item
+
+
+@pytest.fixture(scope="module")
+def table(request):
+    """What bound, printed at the end."""
+    rows = []
+    yield rows
+    capturing = request.config.pluginmanager.getplugin("capturemanager")
+    with capturing.global_and_fixture_disabled():
+        print(f"\n{'operations':>10} {'endpoints':>9}  document")  # noqa: T201
+        for operations, endpoints, source, problems in rows:
+            print(f"{operations:>10} {endpoints:>9}  {source}")  # noqa: T201
+            for problem in problems:
+                print(f"{'':>20}  {problem.where}: {problem.why}")  # noqa: T201
+
+
+@pytest.fixture(params=sources(), ids=str)
+def source(request):
+    return request.param
+
+
+def test_every_operation_is_an_endpoint_or_a_problem_with_its_reason(source, table, tmp_path):
+    document = tmp_path / ("openapi" + source.file[source.file.rindex(".") :])
+    document.write_bytes(source.read())
+    with connect("http://127.0.0.1:9", provider="openapi", spec=str(document)) as service:
+        bound = {f"{endpoint.spec.method} {endpoint.spec.path}" for endpoint in service.endpoints.values()}
+        table.append((len(operations(source)), len(service.endpoints), source, service.problems))
+        unbound = {problem.where: problem.why for problem in service.problems}
+        assert operations(source) <= bound | set(unbound)
+        assert bound <= operations(source)
+        assert unbound == UNBOUND.get(str(source), {})
+        for name, endpoint in service.endpoints.items():
+            assert name.isidentifier()
+            assert all(parameter.isidentifier() for parameter in inspect.signature(endpoint).parameters)
+
+
+def test_the_corpus_is_wide():
+    found = sources()
+    assert len(found) >= 40
+    assert len({source.package for source in found}) >= 8
