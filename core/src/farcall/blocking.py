@@ -198,6 +198,22 @@ class Endpoint:
         background.loop().call_soon_threadsafe(endpoint._start, job._async, values)  # noqa: SLF001
         return job
 
+    def pages(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """The result of this call, then that of each page after it, as the service tells where they are.
+
+        Each page is asked for when it is wanted. Where the service tells of no further page, there is one.
+
+        Raises:
+            InputError: An argument is wrong; nothing was sent.
+            ServiceError: A page did not come, or leads back to an earlier one.
+        """
+        try:
+            yield from map(blocking_value, _each(self._generation, self._async.pages(*args, **kwargs)))
+        except (ServiceError, WaitTimeout) as error:
+            if isinstance(error.job, AsyncJob):
+                error.job = Job(error.job, self._generation)
+            raise
+
     def options(self, **options: Any) -> Self:
         """The same endpoint with options for its calls.
 

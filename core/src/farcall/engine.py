@@ -111,16 +111,31 @@ class Engine:
         return Tracked(endpoint, self.loop.time())
 
     async def submit(
-        self, tracked: Tracked, values: Mapping[str, Any], options: CallOptions, wait_s: float | None = None
+        self,
+        tracked: Tracked,
+        values: Mapping[str, Any],
+        options: CallOptions,
+        wait_s: float | None = None,
+        onward: Request | None = None,
     ) -> None:
         """Send the files, submit the call, and follow the job.
+
+        Args:
+            tracked: The job.
+            values: The arguments, checked.
+            options: The call's.
+            wait_s: How long the caller would wait for the reply, in seconds; None: it wants a job at once.
+            onward: The request of a page that is named by its address; None: the arguments make it.
 
         Raises:
             ServiceError: It was not accepted; the job holds the same error.
         """
         try:
             async with self._submits:
-                await self._submit(tracked, values, options, wait_s)
+                if onward is None:
+                    await self._submit(tracked, values, options, wait_s)
+                else:
+                    await self._until_accepted(tracked, onward, _deadline(tracked, options))
         except BaseException as error:
             cancelled = isinstance(error, asyncio.CancelledError)
             tracked.lose(JobLost("The submission was abandoned.") if cancelled else error)
@@ -148,9 +163,18 @@ class Engine:
             request = replace(request, repeatable=True)
         elif options.idempotency_key is not None:
             raise UsageError(f"The host of {endpoint.name!r} does not know idempotency keys.")
-        deadline = None if options.timeout_s is None else tracked.started_at + options.timeout_s
-        await self._until_accepted(tracked, request, deadline)
+        await self._until_accepted(tracked, request, _deadline(tracked, options))
         log.info("submitted %s to %s: job %s", endpoint.name, self.origin, tracked.snapshot.job_id)
+
+    def after(
+        self, tracked: Tracked, values: Mapping[str, Any], options: CallOptions
+    ) -> tuple[Mapping[str, Any], Request | None] | None:
+        """The arguments, or the request, of the page after the one that a job brought; None: that was the last."""
+        call = Call(endpoint=tracked.endpoint, arguments=values, options=options.own, token=secrets.token_hex(16))
+        onward = self.provider.next_page(self.binding, call, tracked.snapshot)
+        if isinstance(onward, Call):
+            return onward.arguments, None
+        return None if onward is None else (values, onward)
 
     async def _until_accepted(self, tracked: Tracked, request: Request, deadline: float | None) -> None:
         loop = self.loop
@@ -445,6 +469,10 @@ class Engine:
                     at=self.loop.time(),
                 )
             )
+
+
+def _deadline(tracked: Tracked, options: CallOptions) -> float | None:
+    return None if options.timeout_s is None else tracked.started_at + options.timeout_s
 
 
 def _lost(tracked: Tracked, *, read_once: bool) -> str:

@@ -19,7 +19,7 @@ import pluggy
 from pydantic import BaseModel
 
 from farcall.binding import Binding
-from farcall.jobs import Event, JobRef, Recognition, Step, Update
+from farcall.jobs import Event, JobRef, Recognition, Snapshot, Step, Update
 from farcall.spec import EndpointSpec, ServiceSpec
 from farcall.wire import (
     Document,
@@ -292,6 +292,22 @@ def farcall_stream(binding: Binding, job: JobRef, after: str | None) -> Request 
 
     Returns:
         The request; None if this job has no stream.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def farcall_next_page(binding: Binding, call: Call, page: Snapshot) -> Call | Request | None:
+    """What asks for the page after this one. Called by `endpoint.pages(…)`, once for each page.
+
+    Args:
+        binding: The service.
+        call: What gave this page, or would have where it was asked for by its address.
+        page: The page's last look: its result as it was read, and what the provider wrote into `data`.
+
+    Returns:
+        The next page's call; or its request, where the page names an address; None: this is the last one, as is one
+        that was asked for by its address and names none.
     """
     raise NotImplementedError
 

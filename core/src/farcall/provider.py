@@ -13,7 +13,7 @@ from farcall import plugins
 from farcall.binding import Binding
 from farcall.errors import FarcallError, PluginError
 from farcall.hookspecs import Call, Credential, Flow, Grant, ProviderFacts, hookimpl
-from farcall.jobs import Event, JobRef, Recognition, Step, Update
+from farcall.jobs import Event, JobRef, Recognition, Snapshot, Step, Update
 from farcall.spec import EndpointSpec, ServiceSpec
 from farcall.wire import (
     Document,
@@ -151,6 +151,11 @@ class Provider:
         """The request that opens a job's output; None: it has none."""
         request: Request | None = self._ask("farcall_stream", binding=binding, job=job, after=after)
         return request
+
+    def next_page(self, binding: Binding, call: Call, page: Snapshot) -> Call | Request | None:
+        """What asks for the page after this one; None: there is none."""
+        onward: Call | Request | None = self._ask("farcall_next_page", binding=binding, call=call, page=page)
+        return onward
 
     def auth(
         self,

@@ -57,8 +57,8 @@ _FIELDS: Final = ("data", "event", "id", "retry", "")
 async def _recognised(texts: AsyncIterator[str]) -> tuple[bool, AsyncIterator[str]]:
     """Whether these are server-sent events, and the texts from their start.
 
-    BentoML (1.4.39, run 2026-11-24) and APIPod send a function's bare text under that media type; read as events, all
-    of it would be dropped without a word.
+    Some frameworks send a function's bare text under that media type (tests/rivals has one); read as events, all of it
+    would be dropped without a word.
     """
     start = ""
     async for text in texts:

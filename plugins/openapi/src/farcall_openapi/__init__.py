@@ -7,7 +7,7 @@ from datetime import datetime
 
 from farcall.binding import Binding
 from farcall.hookspecs import Call, Credential, Flow, Grant, ProviderFacts, hookimpl
-from farcall.jobs import JobRef, Recognition, Step, Update
+from farcall.jobs import JobRef, Recognition, Snapshot, Step, Update
 from farcall.spec import EndpointSpec, ServiceSpec
 from farcall.wire import Document, Request, Response, StreamEvent, Webhook
 from pydantic import BaseModel
@@ -63,6 +63,12 @@ def farcall_status(binding: Binding, jobs: Sequence[JobRef]) -> Request | None:
 def farcall_cancel(binding: Binding, job: JobRef) -> Request | None:
     """The request that cancels a job, where the binding or the document says how."""
     return looks.cancelling(provider.address(binding), job)
+
+
+@hookimpl
+def farcall_next_page(binding: Binding, call: Call, page: Snapshot) -> Call | Request | None:
+    """The next page by Link header, address, cursor, offset or number."""
+    return provider.next_page(binding, call, page)
 
 
 @hookimpl

@@ -11,6 +11,8 @@ from farcall.streams import KINDS
 from farcall.wire import Response, StreamEvent
 from pydantic_core import from_json
 
+from farcall_openapi import paging
+
 _NO_CONTENT: Final = frozenset({204, 205})
 _END: Final = "[DONE]"
 """How OpenAI's API and those made like it end a stream."""
@@ -22,7 +24,8 @@ def read(answer: Response) -> Sequence[Update]:
         return ()
     if answer.body is not None and answer.media_type in KINDS:
         return (Snapshot(state=State.RUNNING, result=answer),)
-    return (Snapshot(state=State.SUCCEEDED, progress=1.0, result=result(answer)),)
+    data = paging.remembered(answer)
+    return (Snapshot(state=State.SUCCEEDED, progress=1.0, result=result(answer), data=data),)
 
 
 def piece(event: StreamEvent) -> Sequence[Update]:

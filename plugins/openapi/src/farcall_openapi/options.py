@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from farcall.wire import origin
 from pydantic import BaseModel, Field, field_validator
 
+from farcall_openapi.paging import Paging
 from farcall_openapi.polling import Polling
 
 
@@ -18,6 +19,7 @@ class Options(BaseModel):
         url: Its address or its document's; `localhost:8000` means http. None: the document says it.
         server: Which of the document's servers is meant, counted from 0.
         server_variables: Values for the variables in that server's address; the others have their defaults.
+        pages: How the service's lists go on, where neither Link headers nor usual names tell.
         ref_origins: Origins beside the document's own whose files it may refer to, `https://specs.example.com`.
         token_url: Where OAuth 2 tokens are fetched for a key `client_id:client_secret`; None: where the document says,
             if that is at the service itself.
@@ -28,6 +30,7 @@ class Options(BaseModel):
     server: int = Field(default=0, ge=0)
     server_variables: Mapping[str, str] = Field(default_factory=dict)
     job: Polling | None = None
+    pages: Paging = Paging()
     ref_origins: tuple[str, ...] = ()
     token_url: str | None = None
 

@@ -84,6 +84,8 @@ def inside(body: Any, field: str) -> Any:
     >>> inside({"data": {"id": 7}}, "data.id")
     7
     """
+    if isinstance(body, Mapping) and field in body:  # a name that has a dot itself
+        return body[field]
     for name in field.split("."):
         if not isinstance(body, Mapping) or name not in body:
             return None

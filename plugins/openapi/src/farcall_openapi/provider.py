@@ -9,9 +9,10 @@ from typing import Any, Final
 from farcall.binding import Binding
 from farcall.errors import InputError, UsageError
 from farcall.hookspecs import Call, ProviderFacts
+from farcall.jobs import Snapshot
 from farcall.wire import Request
 
-from farcall_openapi import content
+from farcall_openapi import content, paging
 from farcall_openapi.parameters import cookie_pairs, header_text, path_text, query_pairs
 from farcall_openapi.plan import Plan, plan
 
@@ -57,6 +58,16 @@ def request(binding: Binding, call: Call) -> Request:
         body=body,
         repeatable=method in _READS,
     )
+
+
+def next_page(binding: Binding, call: Call, page: Snapshot) -> Call | Request | None:
+    """What asks for the page after this one; None: this is the last."""
+    onward = paging.following(binding.options.pages, call, page)
+    if not isinstance(onward, str):
+        return onward
+    layout = plan(call.endpoint)
+    headers = {"accept": layout.accept, **_headers(layout, call.arguments)}
+    return paging.request(onward, address(binding), headers)
 
 
 def _prefer(call: Call) -> dict[str, str]:
