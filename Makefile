@@ -35,7 +35,7 @@ types: .venv/installed ## mypy, strict
 	$(BIN)/mypy
 
 system-deps: ## install what tests need beside Python packages
-	@echo "Nothing is needed beside Python packages yet."
+	command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq npm; }
 
 bench: .venv/installed ## what importing, a call and many jobs cost
 	$(BIN)/python benchmarks/import_time.py

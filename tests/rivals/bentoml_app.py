@@ -43,6 +43,6 @@ class Press:
         raise RuntimeError("kaput")
 
     @bentoml.task
-    def slow(self, number: int) -> int:
-        time.sleep(0.3)
+    def slow(self, number: int, seconds: float = 0.3) -> int:
+        time.sleep(seconds)
         return number * number

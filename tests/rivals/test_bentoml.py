@@ -48,6 +48,18 @@ def test_a_task_is_a_job(press):
     assert job.state == "succeeded"
 
 
+def test_a_task_is_taken_up_again_by_its_reference(press, running, connected):
+    note = press.slow.submit(number=8).ref()
+    assert connected(running.url).attach(note).result(timeout_s=20) == 64
+
+
+def test_a_refused_cancel_carries_the_services_sentence(press):
+    # 1.4.39 then calls the task canceled until it completes all the same, so what follows is not asked.
+    job = press.slow.submit(number=1, seconds=1.0)
+    with pytest.raises(errors.CancelFailed, match="not supported in local development server"):
+        job.cancel()
+
+
 def test_fifty_tasks_at_once_all_end(press):
     jobs = [press.slow.submit(number=number) for number in range(50)]
     assert [job.result(timeout_s=60) for job in jobs] == [number**2 for number in range(50)]
