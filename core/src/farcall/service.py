@@ -223,7 +223,7 @@ class AsyncEndpoint:
     def __signature__(self) -> inspect.Signature:
         return self._checker.signature
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    async def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call it and wait for the result.
 
         Raises:
@@ -234,7 +234,7 @@ class AsyncEndpoint:
         values = self._checker.check(args, kwargs)
         return await self._finish(self._job(), values)
 
-    async def submit(self, *args: Any, **kwargs: Any) -> AsyncJob:
+    async def submit(self, /, *args: Any, **kwargs: Any) -> AsyncJob:
         """Call it and return the job once the host has accepted it.
 
         Raises:
@@ -255,7 +255,7 @@ class AsyncEndpoint:
             job._check()  # noqa: SLF001
         return job
 
-    async def pages(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    async def pages(self, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         """The result of this call, then that of each page after it, as the service tells where they are.
 
         Each page is asked for when it is wanted. Where the service tells of no further page, there is one.
