@@ -61,7 +61,7 @@ def test_a_refused_cancel_carries_the_services_sentence(press):
 
 
 def test_fifty_tasks_at_once_all_end(press):
-    jobs = [press.slow.submit(number=number) for number in range(50)]
+    jobs = [press.slow.submit(number=number, seconds=0.02) for number in range(50)]
     assert [job.result(timeout_s=60) for job in jobs] == [number**2 for number in range(50)]
 
 
