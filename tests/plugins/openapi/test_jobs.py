@@ -184,7 +184,8 @@ def test_a_202_with_an_id_and_a_route_for_it_in_the_document_is_a_job(serve):
 
     @app.post("/orders", status_code=202)
     def order(what: Order):
-        return {"id": "a/b", "status": "accepted"}
+        made = {"id": "a/b", "status": "accepted"}
+        return JSONResponse(made, 200) if what.dish == "ready" else made
 
     @app.get("/orders/{number:path}")
     def look(number: str):
@@ -196,6 +197,7 @@ def test_a_202_with_an_id_and_a_route_for_it_in_the_document_is_a_job(serve):
     )
     with farcall.connect(document, provider="openapi", url=serve(app).url) as svc:
         assert svc.order.submit(dish="fries").result(10) == "a/b"
+        assert svc.order(dish="ready") == {"id": "a/b", "status": "accepted"}
 
 
 def task_app(states):

@@ -41,8 +41,12 @@ class Looking:
 
 def submitted(looking: Looking, answer: Response) -> Snapshot | None:
     """The job that a submitting reply names; None if the reply is the result."""
-    plan, body = looking.plan, _body(answer)
-    link = _link(answer)
+    plan, link = looking.plan, _link(answer)
+    if plan is not None and plan.accepted_only and answer.status != 202:
+        plan = None
+    if plan is None and not link:
+        return None
+    body = _body(answer)
     if plan is not None and (job_id := inside(body, plan.id_field)) is not None:
         data = _addresses(looking.base, plan, str(job_id))
     elif link:

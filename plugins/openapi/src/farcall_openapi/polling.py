@@ -32,6 +32,7 @@ class Polling(BaseModel):
         cancel_path: What is asked to cancel; None: it cannot be.
         cancel_method: With which method.
         endpoints: The endpoints that make jobs; empty: every one that is no GET.
+        accepted_only: Whether only a 202 names a job, and a reply of another status is the result.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +49,7 @@ class Polling(BaseModel):
     cancel_path: str | None = None
     cancel_method: str = "POST"
     endpoints: tuple[str, ...] = ()
+    accepted_only: bool = False
 
     @field_validator("status_path", "result_path", "cancel_path")
     @classmethod
@@ -113,7 +115,7 @@ def _marked(endpoint: EndpointSpec, by_route: Mapping[tuple[str, str], EndpointS
     if "async" not in endpoint.traits:
         return endpoint
     sibling = next(_siblings(endpoint.path, by_route), None)
-    found = {"traits": _with(endpoint, Polling(status_path=sibling))} if sibling else {}
+    found = {"traits": _with(endpoint, Polling(status_path=sibling, accepted_only=True))} if sibling else {}
     return endpoint.model_copy(update={"job": None, **found})
 
 
