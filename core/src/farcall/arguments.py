@@ -7,6 +7,7 @@ import sys
 import typing
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Annotated, Any, Final, NotRequired, Optional, Required
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -22,20 +23,26 @@ _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
 class Checker:
-    """One endpoint's arguments, compiled once.
-
-    Attributes:
-        signature: The endpoint's signature, for `help()` and error messages.
-        takes_files: Names of the parameters that are files.
-    """
+    """One endpoint's arguments, compiled once: when it is first called, since a service may have thousands."""
 
     def __init__(self, endpoint: EndpointSpec) -> None:
         self._name = endpoint.name
         self._order = tuple(endpoint.parameters)
-        self._parameters = endpoint.parameters
-        self._validate = _compiled(endpoint)
-        self.signature = signature(endpoint)
-        self.takes_files = frozenset(n for n, p in endpoint.parameters.items() if mentions_file(p.type))
+        self._endpoint = endpoint
+
+    @cached_property
+    def _validate(self) -> Any:
+        return _compiled(self._endpoint)
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """The endpoint's signature, for `help()` and error messages."""
+        return signature(self._endpoint)
+
+    @cached_property
+    def takes_files(self) -> frozenset[str]:
+        """Names of the parameters that are files."""
+        return frozenset(n for n, p in self._endpoint.parameters.items() if mentions_file(p.type))
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments by name, cast: JSON values, and `File`s where a parameter is a file.
