@@ -71,9 +71,9 @@ class Checker:
         return {**given, **kwargs}
 
     def _once_more(self, given: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
-        """NumPy's numbers are not pydantic's; try again with Python's."""
-        if "numpy" in sys.modules:
-            plain = {k: v if k in self.takes_files else without_numpy(v) for k, v in given.items()}
+        """Try again with the values as they would be written: an Enum's value, a model's fields, NumPy's numbers."""
+        plain = {k: v if k in self.takes_files or type(v) in _PLAIN else _written(v) for k, v in given.items()}
+        if any(plain[k] is not v for k, v in given.items()):
             try:
                 values: dict[str, Any] = self._validate(plain, context=LOCAL)
             except ValidationError as second:
@@ -157,6 +157,14 @@ def without_numpy(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_numpy(item) for key, item in value.items()}
     return value
+
+
+def _written(value: Any) -> Any:
+    """The value as JSON would hold it; as it is if JSON cannot."""
+    try:
+        return to_jsonable_python(value, inf_nan_mode="constants", fallback=_fallback)
+    except (PydanticSerializationError, ValueError):
+        return value
 
 
 def _fallback(value: Any) -> Any:
