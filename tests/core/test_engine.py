@@ -1,10 +1,11 @@
 """Submitting, looking, streaming and cancelling, when all is well and when it is not. On virtual time."""
 
 import asyncio
+import traceback
 from dataclasses import replace
 
 import pytest
-from core.ticks import Host, Ticks, connected, stream, virtual
+from core.ticks import Host, Pieces, Ticks, connected, stream, virtual
 from farcall import State, hookimpl
 from farcall.errors import (
     AuthRefused,
@@ -24,8 +25,9 @@ from farcall.errors import (
     UsageError,
     WaitTimeout,
 )
-from farcall.jobs import Rejected, Step
+from farcall.jobs import Rejected, Snapshot, Step
 from farcall.testing import reply
+from farcall.wire import Headers, Response
 
 BUSY = reply({"detail": "full"}, status=429)
 CUT = Unreachable("the link broke")
@@ -581,16 +583,165 @@ async def test_a_cancel_is_repeated_and_one_that_stays_a_fault_has_failed():
     assert host.count("cancel") == 6
 
 
+def started(endpoint, **values):
+    """A job that is being submitted, as the blocking face does it."""
+    job = endpoint._job()
+    endpoint._start(job, values)
+    return job
+
+
 @virtual
-async def test_a_cancel_of_a_job_not_yet_accepted_waits_for_its_acceptance():
+async def test_a_cancel_of_a_job_that_is_being_accepted_waits_for_its_acceptance():
     host = Host(takes_s=50.0)
-    host.next("submit", busy(4))
+    submit = host._submit
+
+    async def slow(request):
+        await asyncio.sleep(3)
+        return await submit(request)
+
+    host._submit = slow
     async with connected(host) as svc:
-        endpoint = svc.go
-        job = endpoint._job()
-        endpoint._start(job, {})
-        assert job.id is None
+        job = started(svc.go)
+        await asyncio.sleep(1)
         assert (await job.cancel()).state is State.CANCELLED
+        assert job.id == "t1"
+    assert host.count("cancel") == 1
+
+
+@pytest.mark.parametrize(("after_s", "tries"), [(0, 0), (2, 1), (6, 2)])
+@virtual
+async def test_a_cancel_of_a_refused_submission_abandons_it(after_s, tries):
+    host = Host(always={"submit": busy(4)})
+    async with connected(host, chance=0.0) as svc:
+        job = started(svc.go)
+        if after_s:
+            await asyncio.sleep(after_s)
+        assert (await job.cancel()).state is State.CANCELLED
+        assert host.now == after_s
+        with pytest.raises(JobCancelled):
+            await job
+        await asyncio.sleep(100)
+    assert host.count("submit") == tries
+
+
+@virtual
+async def test_a_cancel_of_a_submission_whose_try_is_refused_sends_no_further_try():
+    host = Host(always={"submit": busy(4)})
+    answer = host.always["submit"]
+
+    async def slow(request):
+        await asyncio.sleep(3)
+        return answer
+
+    host.always, host._submit = {}, slow
+    async with connected(host) as svc:
+        job = started(svc.go)
+        await asyncio.sleep(1)
+        assert (await job.cancel()).state is State.CANCELLED
+        assert host.now == 3
+        await asyncio.sleep(100)
+    assert host.count("submit") == 1
+
+
+@virtual
+async def test_a_cancel_of_a_job_that_was_not_accepted_raises_why():
+    host = Host(always={"submit": reply({"detail": "no ink"}, status=500)})
+    async with connected(host) as svc:
+        job = started(svc.go)
+        with pytest.raises(ServerFault, match="no ink"):
+            await job
+        with pytest.raises(ServerFault, match="no ink") as caught:
+            await job.cancel()
+        assert caught.value.job is job
+
+
+@virtual
+async def test_refused_submissions_hold_up_no_other_endpoint():
+    host = Host(
+        always={"submit": lambda request: BUSY if b'"n": 1' in request.body or b'"n":1' in request.body else None}
+    )
+    async with connected(host) as svc:
+        refused = [started(svc.go, n=1) for _ in range(300)]
+        await asyncio.sleep(0.1)
+        assert await svc.go(n=2) == {"n": 2}
+        assert host.now < 3
+        assert not any(job.done() for job in refused)
+
+
+@virtual
+async def test_an_error_raised_again_and_again_keeps_no_tracebacks():
+    def depth(error):
+        return sum(1 for _ in traceback.walk_tb(error.__traceback__))
+
+    host = Host(always={"look": reply({}, status=404)})
+    async with connected(host) as svc:
+        job = await svc.go.submit()
+        errors = []
+        for _ in range(20):
+            with pytest.raises(JobLost) as caught:
+                await job
+            errors.append(caught.value)
+    assert len({id(error) for error in errors}) == 20
+    assert depth(errors[0]) == depth(errors[-1])
+
+
+@virtual
+async def test_a_wait_that_is_given_up_is_not_kept():
+    host = Host(takes_s=1000.0)
+    async with connected(host, Ticks(poll_max_s=500.0)) as svc:
+        job = await svc.go.submit()
+        await asyncio.sleep(500)
+        for _ in range(100):
+            with pytest.raises(WaitTimeout):
+                await job.result(timeout_s=0.001)
+        assert len(job._tracked._waiters) == 0
+
+
+@pytest.mark.parametrize("asked", ["inf", "nan", "1e99"])
+@virtual
+async def test_a_pause_without_end_is_not_kept(asked):
+    host = Host()
+    host.next("look", busy(asked))
+    async with connected(host) as svc:
+        assert await svc.go() == {}
+    assert host.now <= 3601
+
+
+@virtual
+async def test_an_answer_about_another_job_is_not_taken_as_this_ones():
+    host = Host()
+    host.next("look", reply({"ticket": "t999", "phase": "done", "out": "another's"}))
+    async with connected(host) as svc:
+        with pytest.raises(ProtocolError, match="t999"):
+            await svc.go()
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"poll_per_s": 0.0},
+        {"poll_per_s": float("nan")},
+        {"poll_batch": 0},
+        {"poll_max_s": -1.0},
+        {"long_poll_s": 0.0},
+        {"stream": "smoke"},
+    ],
+)
+@virtual
+async def test_facts_that_cannot_be_worked_with_are_refused_when_connecting(facts):
+    with pytest.raises(PluginError, match=f"wrong facts: {next(iter(facts))}"):
+        async with connected(Host(), Ticks(**facts)):
+            pass
+
+
+@virtual
+async def test_jobs_are_lost_and_do_not_hang_when_deciding_on_looks_breaks():
+    async with connected(Host(takes_s=100.0)) as svc:
+        job = await svc.go.submit()
+        await asyncio.sleep(1)
+        svc._engine.follower._start_one = lambda now: 1 / 0
+        with pytest.raises(PluginError, match="division by zero"):
+            await job
 
 
 @virtual
@@ -647,8 +798,36 @@ async def test_a_stream_without_ids_is_not_begun_again_once_something_came():
     host = Host(takes_s=20.0)
     host.next("stream", CUT, stream(b"data: a\n\n", then=CUT), stream(b"data: never\n\n"))
     async with connected(host, Ticks(stream="sse")) as svc:
-        assert [chunk async for chunk in (await svc.go.submit()).stream()] == ["a"]
+        job = await svc.go.submit()
+        output = job.stream()
+        assert await anext(output) == "a"
+        with pytest.raises(Unreachable, match="the link broke") as caught:
+            await anext(output)
+        assert caught.value.job is job
+        assert await job == {}
     assert host.count("stream") == 2
+
+
+@virtual
+async def test_output_a_host_fails_to_give_is_an_error_and_the_result_is_there_all_the_same():
+    host = Host(takes_s=5.0, always={"stream": reply({"detail": "no ink"}, status=500)})
+    async with connected(host, Ticks(stream="sse")) as svc:
+        job = await svc.go.submit(n=2)
+        for _ in range(2):
+            with pytest.raises(ServerFault, match="no ink"):
+                [chunk async for chunk in job.stream()]
+        assert await job == {"n": 2}
+
+
+@virtual
+async def test_output_whose_rest_the_host_no_longer_has_is_an_error():
+    host = Host(takes_s=5.0)
+    host.next("stream", stream(*said("a"), then=CUT), reply({}, status=404))
+    async with connected(host, Ticks(stream="sse")) as svc:
+        output = (await svc.go.submit()).stream()
+        assert await anext(output) == "a"
+        with pytest.raises(Refused):
+            await anext(output)
 
 
 @virtual
@@ -707,3 +886,70 @@ async def test_closing_ends_the_waits_and_leaves_the_hosts_jobs_alone():
         with pytest.raises(UsageError, match="closed"):
             await svc.go()
     assert host.count("cancel") == 0
+
+
+@pytest.mark.parametrize("submitting", ["direct", "background", "pausing"])
+@virtual
+async def test_closing_tells_those_who_still_submit_too(submitting):
+    host = Host(always={"submit": busy(30)} if submitting == "pausing" else {})
+
+    async def slow(request):
+        await asyncio.sleep(50)
+
+    host._submit = slow
+    async with connected(host) as svc:
+        call = started(svc.go).result() if submitting == "background" else svc.go()
+        waiting = asyncio.ensure_future(call)
+        await asyncio.sleep(3)
+        await svc.close()
+        with pytest.raises(UsageError, match="The service was closed"):
+            await waiting
+        assert host.now == 3
+        assert waiting.cancelling() == 0
+
+
+@virtual
+async def test_closing_tells_those_who_wait_for_a_reply_that_is_a_file():
+    class Picture(Ticks):
+        @hookimpl
+        def farcall_read(self, answer, step, jobs):
+            return [Snapshot(state=State.SUCCEEDED, result=answer)]
+
+    def picture(request):
+        headers = Headers({"content-type": "image/png", "content-length": "3"})
+        return Response(status=200, headers=headers, body=Pieces([b"png"], None, 50.0))
+
+    async with connected(Host(always={"submit": picture}), Picture()) as svc:
+        waiting = asyncio.ensure_future(svc.go())
+        await asyncio.sleep(3)
+        await svc.close()
+        with pytest.raises(UsageError, match="The service was closed"):
+            await waiting
+
+
+@virtual
+async def test_closing_ends_output_with_an_error():
+    host = Host(takes_s=1.0, always={"stream": stream(*said("a", "b"), gap_s=5.0)})
+    async with connected(host, Ticks(stream="sse")) as svc:
+        output = (await svc.go.submit()).stream()
+        assert await anext(output) == "a"
+        await svc.close()
+        with pytest.raises(UsageError, match="The service was closed"):
+            await anext(output)
+
+
+@virtual
+async def test_nothing_hangs_that_is_begun_while_the_service_closes():
+    host = Host(takes_s=500.0)
+    async with connected(host) as svc:
+        unfollowed = await svc.go.options(follow=False).submit()
+        looked_at = await svc.go.submit()
+        await asyncio.sleep(3)
+        closing = asyncio.ensure_future(svc.close())
+        await asyncio.sleep(0)
+        ends = await asyncio.gather(svc.go(), unfollowed, looked_at, return_exceptions=True)
+        assert [type(end) for end in ends] == [UsageError] * 3
+        await closing
+        with pytest.raises(UsageError, match="closed"):
+            await svc.attach(await unfollowed.ref())
+    assert host.count("submit") == 2

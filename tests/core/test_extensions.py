@@ -9,12 +9,13 @@ import pytest
 from core.test_courier import Granted, counting
 from core.test_transport import ENDPOINT as FILES
 from core.test_transport import Uploads, done
-from core.ticks import Host, Ticks, connected, stream, virtual
-from farcall import File, hookimpl, plugins
+from core.ticks import Host, Pieces, Ticks, connected, stream, virtual
+from farcall import File, State, hookimpl, plugins
 from farcall.errors import JobLost, PluginError, ServerFault
 from farcall.hookspecs import Credential
-from farcall.jobs import Step
+from farcall.jobs import Snapshot, Step
 from farcall.testing import reply
+from farcall.wire import Headers, Response
 
 
 class Watches:
@@ -124,7 +125,7 @@ def test_each_accepted_job_is_told_to_have_ended_once_however_it_ends(watches, e
     assert Counter(watches.kinds)["ended"] == Counter(watches.kinds)["submitted"] == 1
 
 
-def test_a_call_that_was_not_accepted_is_no_job(watches):
+def test_a_call_that_was_not_accepted_is_told_to_have_ended(watches):
     @virtual
     async def call():
         host = Host(always={"submit": reply({}, status=500)})
@@ -133,7 +134,59 @@ def test_a_call_that_was_not_accepted_is_no_job(watches):
                 await svc.go()
 
     call()
-    assert watches.kinds == []
+    assert watches.kinds == ["ended"]
+
+
+def test_closing_is_told_as_the_end_of_what_was_followed(watches):
+    @virtual
+    async def call():
+        async with connected(Host(takes_s=100.0)) as svc:
+            for _ in range(3):
+                await svc.go.submit()
+            await asyncio.sleep(5)
+
+    call()
+    assert Counter(watches.kinds)["ended"] == 3
+
+
+@pytest.mark.parametrize("length", [{}, {"content-length": "3"}])
+def test_a_reply_that_is_itself_the_file_is_told_when_it_has_come_in(watches, length):
+    class Picture(Ticks):
+        @hookimpl
+        def farcall_read(self, answer, step, jobs):
+            return [Snapshot(state=State.SUCCEEDED, result=answer)]
+
+    @virtual
+    async def call():
+        headers = Headers({"content-type": "image/png", "content-disposition": "attachment; filename=a.png", **length})
+        host = Host(always={"submit": Response(status=200, headers=headers, body=Pieces([b"png"], None, 1.0))})
+        async with connected(host, Picture()) as svc:
+            assert await (await svc.go()).read() == b"png"
+
+    call()
+    assert watches.kinds == ["submitted", "ended", "downloaded"]
+    assert watches.events[-1].file == "a.png"
+
+
+@pytest.mark.parametrize("broken", [Step.SUBMIT, Step.POLL, Step.STREAM])
+def test_an_extension_that_breaks_around_a_request_is_a_plugin_error(broken):
+    class Breaks:
+        @hookimpl(wrapper=True)
+        def farcall_send(self, request, step):
+            sending = yield
+            return self.breaks() if step is broken else sending
+
+        async def breaks(self):
+            raise RuntimeError("oops")
+
+    @virtual
+    async def call():
+        async with connected(Host(takes_s=5.0), Ticks(stream="sse")) as svc:
+            with pytest.raises(PluginError, match=f"farcall_send, for {broken}: RuntimeError: oops"):
+                [chunk async for chunk in (await svc.go.submit()).stream()]
+
+    with extension(Breaks()):
+        call()
 
 
 def test_a_file_that_a_provider_uploads_is_told(watches):

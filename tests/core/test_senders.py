@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import gzip
 import json
+import socket
 import threading
 
 import pytest
-from farcall.errors import FileError, ProtocolError, Unreachable
+from farcall.errors import FileError, ProtocolError, Unreachable, UsageError
 from farcall.sender_aiohttp import AiohttpSender
 from farcall.sender_asgi import AsgiSender
 from farcall.sender_httpx import HttpxSender
@@ -297,3 +298,219 @@ def test_silence_ends_in_unreachable(make, raw_server):
     with pytest.raises(Unreachable) as caught:
         asyncio.run(main())
     assert not caught.value.unsent
+
+
+def everything(error):
+    """All an error shows or holds on to."""
+    told = ""
+    while error is not None:
+        told += f"{error} {error!r} {vars(error)} {getattr(error, 'request_info', '')} {getattr(error, 'headers', '')}"
+        error = error.__cause__ or error.__context__
+    return told
+
+
+@pytest.mark.parametrize("make", [AiohttpSender, HttpxSender])
+@pytest.mark.parametrize("said", [b"garbage\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"])
+def test_an_error_holds_neither_the_query_nor_a_header(make, said, raw_server):
+    async def handler(request, writer):
+        writer.write(said)
+        await writer.drain()
+        return False
+
+    server = raw_server(handler)
+
+    async def main():
+        sender = make()
+        try:
+            await ask(sender, server.url + "/a?api_key=QUERYKEY", headers={"authorization": "Bearer HEADERKEY"})
+        finally:
+            await sender.close()
+
+    with pytest.raises(Unreachable) as caught:
+        asyncio.run(main())
+    assert "KEY" not in everything(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "url"),
+    [
+        (AiohttpSender, "http://127.0.0.1:99999/?k=SECRET"),
+        (AiohttpSender, "http://127.0.0.1:9/?k=SECRET"),
+        (HttpxSender, "http://127.0.0.1:9/?k=SECRET"),
+    ],
+)
+def test_an_error_about_an_address_leaves_its_query_out(make, url):
+    async def main():
+        sender = make()
+        try:
+            await ask(sender, url, headers={"authorization": "Bearer SECRET"})
+        finally:
+            await sender.close()
+
+    with pytest.raises(Unreachable) as caught:
+        asyncio.run(main())
+    assert "SECRET" not in everything(caught.value)
+
+
+def test_a_header_with_a_line_break_is_not_quoted(serve):
+    async def main():
+        sender = AiohttpSender()
+        try:
+            await ask(sender, serve(App()).url + "/echo", headers={"authorization": "Bearer SECRET\r\nx: y"})
+        finally:
+            await sender.close()
+
+    with pytest.raises(Unreachable) as caught:
+        asyncio.run(main())
+    assert "SECRET" not in everything(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxys_password_is_not_told(scheme, raw_server, monkeypatch):
+    async def handler(request, writer):
+        writer.write(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n" if request[0] == "CONNECT" else b"garbage\r\n\r\n")
+        await writer.drain()
+        return False
+
+    proxy = raw_server(handler)
+    monkeypatch.setenv(f"{scheme}_proxy", proxy.url.replace("//", "//me:PASSWORD@"))
+    monkeypatch.setenv("no_proxy", "")
+
+    async def main():
+        sender = AiohttpSender()
+        try:
+            await ask(sender, f"{scheme}://far.example/a")
+        finally:
+            await sender.close()
+
+    with pytest.raises(Unreachable) as caught:
+        asyncio.run(main())
+    assert "PASSWORD" not in everything(caught.value)
+    assert caught.value.unsent == (scheme == "https")
+
+
+def test_a_proxy_this_sender_cannot_use_is_told_with_what_can(monkeypatch):
+    monkeypatch.setenv("http_proxy", "socks5://me:PASSWORD@127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "")
+
+    async def main():
+        sender = AiohttpSender()
+        try:
+            await ask(sender, "http://far.example/a")
+        finally:
+            await sender.close()
+
+    with pytest.raises(UsageError, match="HttpxSender") as caught:
+        asyncio.run(main())
+    assert "PASSWORD" not in everything(caught.value)
+
+
+class Slow:
+    """A server that takes a body at a pace, or not at all, and answers once it has it."""
+
+    def __init__(self, size, piece, pause_s):
+        self._listening = socket.socket()
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        self._listening.bind(("127.0.0.1", 0))
+        self._listening.listen()
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}/"
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(size, piece, pause_s), daemon=True)
+        self._thread.start()
+
+    def _serve(self, size, piece, pause_s):
+        connection, _ = self._listening.accept()
+        with connection, contextlib.suppress(OSError):
+            taken = 0
+            while taken < size and not self._end.wait(pause_s) and (data := connection.recv(piece)):
+                taken += len(data)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    def stop(self):
+        self._end.set()
+        self._thread.join(10)
+        self._listening.close()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_body_that_moves_slowly_is_not_silence(whole):
+    size = 6_000_000
+    content = b"x" * size
+    server = Slow(size, 65536, 0.01)
+
+    async def main():
+        sender = AiohttpSender()
+        body = content if whole else StreamBody([content[n : n + 500_000] for n in range(0, size, 500_000)], size)
+        begun = asyncio.get_running_loop().time()
+        try:
+            _, said = await ask(sender, server.url, method="POST", body=body, silence_s=0.7)
+        finally:
+            await sender.close()
+        assert asyncio.get_running_loop().time() - begun > 0.7
+        return said
+
+    try:
+        assert asyncio.run(main()) == b"ok"
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_host_that_takes_nothing_more_of_a_body_is_unreachable(whole):
+    content = b"x" * 20_000_000
+    server = Slow(len(content), 1, 30)
+
+    async def main():
+        sender = AiohttpSender()
+        body = content if whole else StreamBody([content[:10_000_000], content[10_000_000:]], len(content))
+        try:
+            async with asyncio.timeout(10):
+                await ask(sender, server.url, method="POST", body=body, silence_s=0.3)
+        finally:
+            await sender.close()
+
+    try:
+        with pytest.raises(Unreachable, match="silent"):
+            asyncio.run(main())
+    finally:
+        server.stop()
+
+
+def test_the_wait_for_our_own_slow_source_is_not_the_hosts_silence(serve):
+    class Pausing:
+        length = None
+        repeatable = True
+
+        async def chunks(self):
+            yield b"a"
+            await asyncio.sleep(0.5)
+            yield b"b"
+
+    async def main():
+        sender = AiohttpSender()
+        try:
+            return await ask(sender, serve(App()).url + "/echo", method="POST", body=Pausing(), silence_s=0.2)
+        finally:
+            await sender.close()
+
+    _, content = asyncio.run(main())
+    assert json.loads(content)["body"] == "ab"
+
+
+def test_an_app_that_could_not_start_is_not_asked_anything():
+    asked = []
+
+    async def app(scope, receive, send):
+        asked.append(scope["type"])
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    async def main():
+        sender = AsgiSender(app)
+        for _ in range(2):
+            with pytest.raises(Unreachable, match="could not start: no database"):
+                await sender.send(Request(method="GET", url="http://localhost/x"))
+        await sender.close()
+
+    asyncio.run(main())
+    assert asked == ["lifespan"]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from core.ticks import Host, Ticks, connected, virtual
-from farcall import State, as_completed_async, gather_async, hookimpl
+from farcall import EndpointSpec, State, as_completed_async, gather_async, hookimpl
 from farcall.errors import InputError, JobFailed, JobLost, UnknownEndpoint, UsageError, WaitTimeout
 from farcall.jobs import JobRef
 from farcall.testing import reply
@@ -229,6 +229,10 @@ async def test_a_providers_options_reach_it_and_keep_their_defaults():
         ({"mode": 7}, "mode"),
         ({"timeout_s": -1}, "0 or more"),
         ({"tmeout_s": 1}, "timeout_s"),
+        ({"headers": {"x": 5}}, "headers"),
+        ({"headers": "x"}, "headers"),
+        ({"follow": "no"}, "follow"),
+        ({"idempotency_key": 5}, "idempotency_key"),
     ],
 )
 @virtual
@@ -236,6 +240,25 @@ async def test_a_wrong_option_is_refused_with_what_there_is(options, words):
     async with connected(Host(), Optional()) as svc:
         with pytest.raises(UsageError, match=words):
             svc.go.options(**options)
+
+
+@virtual
+async def test_a_patience_that_is_no_number_is_refused():
+    async with connected(Host()) as svc:
+        job = await svc.go.submit()
+        for wait in (job.result, job.exception, job.cancel):
+            with pytest.raises(UsageError, match="timeout_s is seconds"):
+                await wait(timeout_s="5")
+        with pytest.raises(UsageError, match="timeout_s is seconds"):
+            await anext(as_completed_async([job], timeout_s="5"))
+
+
+@virtual
+async def test_an_endpoint_whose_name_begins_with_an_underscore_is_an_attribute():
+    async with connected(Host(), endpoints=[EndpointSpec(path="/2img", name="_2img", job=True)]) as svc:
+        assert svc._2img.name == "_2img"
+        assert not hasattr(svc, "_repr_html_")
+        assert not hasattr(svc, "__wrapped__")
 
 
 @virtual

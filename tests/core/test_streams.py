@@ -1,6 +1,7 @@
 """A streamed reply is cut into events, whatever pieces it comes in."""
 
 import asyncio
+import time
 
 import pytest
 from farcall.streams import events
@@ -43,6 +44,20 @@ def test_every_field_may_stand_first(start):
 def test_bare_text_that_is_called_an_event_stream_is_given_as_it_comes(text):
     assert "".join(data for _, data in cut([text])) == text
     assert "".join(data for _, data in cut(list(text))) == text
+
+
+def test_lines_end_alike_wherever_the_pieces_are_cut():
+    text = '{"a":1}\r\n\n{"b":2}\n{"c":3}'
+    for size in range(1, len(text)):
+        pieces = [text[at : at + size] for at in range(0, len(text), size)]
+        assert [data for _, data in cut(pieces, "ndjson")] == ['{"a":1}', '{"b":2}', '{"c":3}']
+
+
+def test_a_long_line_in_small_pieces_costs_no_more_than_its_length():
+    began = time.process_time()
+    ((_, data),) = cut(["x" * 1024] * 8192, "ndjson")
+    assert len(data) == 8 * 1024 * 1024
+    assert time.process_time() - began < 2  # searched anew with each piece, it takes many seconds
 
 
 @pytest.mark.parametrize("text", ["", "\n", "\r\n\r\n"])

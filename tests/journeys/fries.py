@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import enum
 import threading
+import time
 from dataclasses import dataclass
 
 from farcall_server import FastTaskAPI, File, JobProgress
@@ -27,6 +28,7 @@ def make_app():  # noqa: C901 - one function an endpoint
     """A fresh app, and the gate its slow jobs wait at."""
     app = FastTaskAPI()
     app.gate = threading.Event()
+    app.called = []
 
     @app.task_endpoint("/make_fries", queue_size=100)
     def make_fries(job_progress: JobProgress, name: str, amount: int = 1):
@@ -38,7 +40,15 @@ def make_app():  # noqa: C901 - one function an endpoint
     @app.task_endpoint("/add", queue_size=1000, concurrency=4)
     def add(a: int, b: int = 1) -> int:
         """Add two numbers."""
+        app.called.append("add")
         return a + b
+
+    @app.endpoint("/count")
+    def count(name: str) -> int:
+        """How often a function was called, once its queue is empty."""
+        while (before := app.called.count(name)) and not time.sleep(0.3) and app.called.count(name) != before:
+            pass
+        return app.called.count(name)
 
     @app.task_endpoint("/boom")
     def boom(text: str):

@@ -24,6 +24,7 @@ def test_a_service_is_found_out_and_its_endpoints_are_functions(svc):
     assert list(svc.endpoints) == [
         "make_fries",
         "add",
+        "count",
         "boom",
         "wait_at_gate",
         "turn",

@@ -6,13 +6,17 @@ import asyncio
 import atexit
 import os
 import threading
+import weakref
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from farcall.errors import UsageError
 
 T = TypeVar("T")
+
+STOP_S: Final = 8.0
+"""How long the program's end waits for us: longer than submissions under way may take to be delivered."""
 
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
@@ -72,15 +76,14 @@ def _stop() -> None:
     if loop is None or thread is None or not thread.is_alive():
         return
     asyncio.run_coroutine_threadsafe(_wind_down(), loop)
-    thread.join(2.0)
+    thread.join(STOP_S)
     if not thread.is_alive():
         loop.close()
 
 
 async def _wind_down() -> None:
     loop = asyncio.get_running_loop()
-    for close in list(closers):
-        await close()
+    await asyncio.gather(*(engine.close() for engine in list(open_engines)), return_exceptions=True)
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
         task.cancel()
@@ -88,14 +91,30 @@ async def _wind_down() -> None:
     loop.stop()
 
 
-closers: set[Any] = set()
-"""Coroutine functions that give up the sockets of services still open at exit."""
+open_engines: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Engines whose sockets are given up at exit, unless they were closed or dropped before."""
+
+
+def look_after(engine: Any) -> None:
+    """Give an engine's sockets up at exit, or once nothing refers to its courier any more."""
+    open_engines.add(engine)
+    courier = engine.courier
+    dropped = weakref.finalize(courier, _give_up, courier._sender, engine.loop, generation)  # noqa: SLF001 - its hands
+    dropped.atexit = False  # `_stop` sees to it then
+
+
+def _give_up(sender: Any, home: asyncio.AbstractEventLoop, made_in: int) -> None:
+    """Close a sender on its own loop; runs wherever the garbage is collected, so it takes no lock and never waits."""
+    if made_in != generation:
+        _abandoned.append(sender)
+    elif home.is_running():
+        asyncio.run_coroutine_threadsafe(sender.close(), home)
 
 
 def _after_fork() -> None:
-    global _loop, _thread, _lock, generation, closers  # noqa: PLW0603 - the child has no thread and must not touch the parent's sockets
-    _abandoned.append((_loop, closers))
-    _loop, _thread, _lock, closers = None, None, threading.Lock(), set()
+    global _loop, _thread, _lock, generation, open_engines  # noqa: PLW0603 - the child has no thread and must not touch the parent's sockets
+    _abandoned.append((_loop, list(open_engines)))
+    _loop, _thread, _lock, open_engines = None, None, threading.Lock(), weakref.WeakSet()
     generation += 1
 
 

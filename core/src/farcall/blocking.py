@@ -239,7 +239,7 @@ class Service:
         self._endpoints: Mapping[str, Endpoint] = MappingProxyType(
             {name: Endpoint(endpoint, generation) for name, endpoint in service.endpoints.items()}
         )
-        background.closers.add(service.close)
+        background.look_after(service._engine)  # noqa: SLF001 - its other half
 
     @property
     def endpoints(self) -> Mapping[str, Endpoint]:
@@ -257,7 +257,7 @@ class Service:
         return self._async.binding
 
     def __getattr__(self, name: str) -> Endpoint:
-        if name.startswith("_"):
+        if name in {"_async", "_generation", "_endpoints"} or name.startswith("__"):
             raise AttributeError(name)
         endpoint = self._endpoints.get(name)
         if endpoint is None:
@@ -286,7 +286,7 @@ class Service:
     def close(self) -> None:
         """Stop following and give the connections up; the host's jobs go on."""
         if self._generation == background.generation:
-            background.closers.discard(self._async.close)
+            background.open_engines.discard(self._async._engine)  # noqa: SLF001
             background.run(self._async.close())
 
     def __enter__(self) -> Self:

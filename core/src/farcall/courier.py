@@ -102,12 +102,14 @@ class Courier:
         """Send one request, its key on it if it goes to the bound origin; the body is still to come."""
         if self.closed:
             raise UsageError("This service was closed; connect again.")
+        asked = request
         if request.url.startswith(self._inside) or origin(request.url) == self.origin:
             if self.provider.has_auth:
                 request = await self._granted(request)
             elif self.credential is not None:
                 request = auth.apply(request, self.credential, self._scheme)
-        return await self._bare(request, step)
+        response = await self._bare(request, step)
+        return response if request.url is asked.url else replace(response, url=asked.url)  # no key in what is kept
 
     def _bare(self, request: Request, step: Step) -> Awaitable[Response]:
         """Send a request as it is, through the extensions."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import replace
 from typing import Any, Final
 
@@ -32,7 +31,7 @@ from farcall.jobs import Chunk, Event, JobRef, Log, Missing, Rejected, Snapshot,
 from farcall.provider import Provider
 from farcall.spec import EndpointSpec, ServiceSpec
 from farcall.streams import KINDS, events
-from farcall.tracking import CallOptions, Tracked
+from farcall.tracking import CallOptions, Tracked, check_finished, closed, fresh
 from farcall.transport import HOLDERS, travelling
 from farcall.wire import Request, Response, Sender, origin
 
@@ -40,8 +39,13 @@ log = logging.getLogger("farcall")
 
 DIRECT_WAIT_S: Final = 2.0
 """How long a call that waits anyway lets the host hold the submitting reply open."""
+DELIVERY: Final = "farcall submit"
+DELIVERY_S: Final = 5.0
+"""How long closing waits for background submissions that the host has not accepted yet."""
 SUBMITS_AT_ONCE: Final = 256
 STREAM_TRIES: Final = 20
+LONGEST_REST_S: Final = 3600.0
+"""The longest time a job is left alone because its host asks for it."""
 LOOK_PATIENCE_S: Final = 60.0
 """How long looks may fail one after the other before a job counts as out of reach."""
 
@@ -74,6 +78,7 @@ class Engine:
         self.closed = False
         self._submits = asyncio.Semaphore(SUBMITS_AT_ONCE)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._submitting: dict[Tracked, asyncio.Task[Any] | None] = {}
         self.bind(binding)
         self.follower = Follower(self)
 
@@ -81,7 +86,7 @@ class Engine:
         """Take the service's description in."""
         self.courier.bind(binding)
         self.binding = binding
-        self.facts = self.courier.facts
+        self.facts = self.provider.sound(self.courier.facts)
         self.origin = self.courier.origin
 
     def describe(self, service: ServiceSpec) -> None:
@@ -89,14 +94,31 @@ class Engine:
         self.bind(self.binding.described(service=service))
 
     async def close(self) -> None:
-        """Stop following and give the connections up; the host's jobs go on."""
+        """Stop following and give the connections up; the host's jobs go on.
+
+        What was submitted in the background is delivered first, for as long as `DELIVERY_S`.
+        """
+        await self._deliver()
         self.closed = True
         self.follower.close()
+        for tracked, submitting in list(self._submitting.items()):
+            if not tracked.ended:
+                tracked.lose(closed())
+                if submitting is not None and submitting is not asyncio.current_task():
+                    submitting.cancel()
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.courier.close()
+
+    async def _deliver(self) -> None:
+        """Let background submissions reach the host: their callers were told that they go on."""
+        delivering = [task for task in self._tasks if task.get_name() == DELIVERY]
+        if delivering:
+            _, left = await asyncio.wait(delivering, timeout=DELIVERY_S)
+            if left:
+                log.warning("%d submissions to %s were not accepted in time and are abandoned", len(left), self.origin)
 
     def spawn(self, work: Any, name: str) -> asyncio.Task[Any]:
         """Run a coroutine in the background, until `close`."""
@@ -131,16 +153,28 @@ class Engine:
         Raises:
             ServiceError: It was not accepted; the job holds the same error.
         """
+        task = asyncio.current_task()
+        self._submitting[tracked] = task
         try:
-            async with self._submits:
-                if onward is None:
-                    await self._submit(tracked, values, options, wait_s)
-                else:
-                    await self._until_accepted(tracked, onward, _deadline(tracked, options))
-        except BaseException as error:
-            cancelled = isinstance(error, asyncio.CancelledError)
-            tracked.lose(JobLost("The submission was abandoned.") if cancelled else error)
+            if self.closed:
+                raise UsageError("This service was closed; connect again.")
+            if onward is None:
+                await self._submit(tracked, values, options, wait_s)
+            else:
+                await self._until_accepted(tracked, onward, _deadline(tracked, options))
+        except asyncio.CancelledError:
+            if self.closed and tracked.problem is not None and task is not None and task.uncancel() == 0:
+                raise fresh(tracked.problem) from None  # it was `close` that cancelled
+            tracked.lose(JobLost("The submission was abandoned."))
             raise
+        except BaseException as error:
+            if self.closed and tracked.problem is not None:
+                raise fresh(tracked.problem) from error
+            tracked.lose(error)
+            raise
+        finally:
+            del self._submitting[tracked]
+            self.tell_end(tracked)
         if tracked.ref is not None and (options.follow or tracked.wanted):
             self.follower.add(tracked)
 
@@ -150,7 +184,8 @@ class Engine:
         token = secrets.token_hex(16)
         endpoint = tracked.endpoint
         if any(type(value) in HOLDERS for value in values.values()):
-            values = await travelling(self, tracked, values)
+            async with self._submits:
+                values = await travelling(self, tracked, values)
         call = Call(endpoint=endpoint, arguments=values, options=options.own, token=token, wait_s=wait_s)
         request = self.provider.submit(self.binding, call)
         if not isinstance(request, Request):
@@ -185,7 +220,11 @@ class Engine:
         attempt = 0
         while True:
             attempt += 1
-            response = await self.courier.exchange(request, Step.SUBMIT)
+            async with self._submits:  # not while it pauses: a full endpoint must not hold up the others
+                if tracked.ended:  # abandoned before it was accepted
+                    check_finished(tracked)
+                tracked.sending = True
+                response = await self.courier.exchange(request, Step.SUBMIT)
             updates = self.provider.read(self.binding, response, Step.SUBMIT, (), tracked.endpoint)
             first = updates[0] if updates else replies.rejected(response, self.clock.now())
             if not isinstance(first, Rejected):
@@ -211,7 +250,7 @@ class Engine:
                     response=response,
                     retry_after_s=asked,
                 )
-            await asyncio.sleep(pause)
+            await tracked.pause(pause)
 
     def _accept(self, tracked: Tracked, request: Request, response: Response, updates: Sequence[Update]) -> None:
         snapshot = updates[0] if updates else None
@@ -234,8 +273,9 @@ class Engine:
             snapshot = replace(snapshot, result=None)
         now = self.loop.time()
         tracked.accepted_at = now
-        tracked.due = now + (snapshot.retry_after_s or self.facts.poll_min_s)
-        tracked.resting = snapshot.retry_after_s is not None
+        tracked.due = now + self.facts.poll_min_s
+        if snapshot.retry_after_s is not None:
+            self._rest(tracked, snapshot.retry_after_s or self.facts.poll_min_s)
         tracked.see(snapshot)
         if self.provider.watched:
             self.tell("submitted", tracked)
@@ -255,7 +295,7 @@ class Engine:
                 self._failed_look(group, error)
         except FarcallError as error:
             for tracked in group:
-                tracked.lose(copy(error))
+                tracked.lose(error)
         else:
             for tracked in group:
                 tracked.failures = 0
@@ -275,6 +315,14 @@ class Engine:
         updates = self.provider.read(self.binding, response, Step.POLL, refs, only)
         if not updates and (error := self.courier.refusal(request, response, Step.POLL)):
             raise error
+        if only is not None:
+            for update in updates:
+                if update.job_id is not None and update.job_id != refs[0].id:
+                    raise ProtocolError(
+                        f"Asked about job {refs[0].id} of {only.name}, the host answered about {update.job_id}.",
+                        request=request,
+                        response=response,
+                    )
         return updates
 
     def _spread(self, group: Sequence[Tracked], updates: Sequence[Update]) -> None:
@@ -306,7 +354,8 @@ class Engine:
 
     def _rest(self, tracked: Tracked, seconds: float) -> None:
         """Leave a job alone for a while, as its host wants it."""
-        tracked.due, tracked.resting = self.loop.time() + seconds, True
+        rest = min(LONGEST_REST_S, seconds)  # in this order nan is the longest, too
+        tracked.due, tracked.resting = self.loop.time() + rest, True
 
     def _failed_look(self, group: Sequence[Tracked], error: ServiceError) -> None:
         """Look again after what may pass; give the job up after what will not."""
@@ -322,7 +371,7 @@ class Engine:
                 sentence = f"A look at {tracked.endpoint.name} broke, and this host takes each once: {error}"
                 tracked.lose(JobLost(sentence))
             elif not passing or now - tracked.failing_since > LOOK_PATIENCE_S:
-                tracked.lose(copy(error))
+                tracked.lose(fresh(error))
             else:
                 self._rest(tracked, error.retry_after_s or self.courier.pause(min(tracked.failures, 6)))
 
@@ -339,29 +388,35 @@ class Engine:
     async def _stream(self, tracked: Tracked, request: Request) -> None:
         try:
             await self._take_in(tracked, request)
+        except FarcallError as error:
+            tracked.stream_problem = fresh(error)
+        except asyncio.CancelledError:
+            tracked.stream_problem = closed()
+            raise
         finally:
             tracked.stream_over()
             self.tell_end(tracked)
 
     async def _take_in(self, tracked: Tracked, request: Request) -> None:
-        """Take a stream in; take it up again after its last event where the host can, when the link breaks."""
-        onward: Request | None = request
-        attempt = 0
-        while onward is not None:
-            attempt += 1
+        """Take a stream in; take it up again after its last event where the host can, when the link breaks.
+
+        Raises:
+            FarcallError: The output did not come, or not to its end.
+        """
+        onward = request
+        for attempt in range(1, STREAM_TRIES + 1):
             try:
                 await self._one_stream(tracked, onward)
             except Unreachable:
                 # without an event's id, what came already would come twice
                 once = tracked.chunk_id is not None or not tracked.chunks
-                again = tracked.ref is not None and once and attempt < STREAM_TRIES
-                onward = (
-                    self.provider.stream(self.binding, tracked.ref, tracked.chunk_id) if again and tracked.ref else None
-                )
+                if tracked.ref is None or not once or attempt == STREAM_TRIES:
+                    raise
+                again = self.provider.stream(self.binding, tracked.ref, tracked.chunk_id)
+                if again is None:
+                    raise
+                onward = again
                 await asyncio.sleep(self.courier.pause(min(attempt, 6)))
-            except (ProtocolError, PluginError) as error:
-                tracked.lose(error)
-                return
             else:
                 return
 
@@ -370,7 +425,12 @@ class Engine:
         jobs = [tracked.ref] if tracked.ref is not None else []
         if not response.ok:
             answer = await self.courier.read(response)
-            self._take(tracked, self.provider.read(self.binding, answer, Step.STREAM, jobs, tracked.endpoint))
+            updates = self.provider.read(self.binding, answer, Step.STREAM, jobs, tracked.endpoint)
+            self._take(tracked, updates)
+            none = answer.status in replies.NO_ROUTE and not tracked.chunks  # this host has no output to give
+            error = None if none or updates else self.courier.refusal(request, answer, Step.STREAM)
+            if error is not None:
+                raise error
             return
         try:
             async for event in events(response, self.facts.stream or "sse"):
@@ -390,9 +450,9 @@ class Engine:
             tracked.lose(error)
         finally:
             response.drop()
-            tracked.lose(UsageError("The service was closed while this reply still came in."))
+            tracked.lose(closed())
             tracked.stream_over()
-            self.tell("ended", tracked)
+            self.tell_end(tracked)
 
     # --- cancelling -------------------------------------------------------------------------------------------
 
@@ -414,7 +474,12 @@ class Engine:
 
     async def _cancel(self, tracked: Tracked) -> Snapshot:
         while not tracked.accepted and not tracked.ended:
+            if not tracked.sending:  # the host has nothing of it: between two tries, or before the first
+                tracked.see(Snapshot(state=State.CANCELLED))
+                return tracked.snapshot
             await tracked.change()
+        if tracked.problem is not None:
+            check_finished(tracked)
         if tracked.reply is not None:  # giving the connection up is all there is to cancel
             tracked.see(Snapshot(state=State.CANCELLED))
             tracked.reply.cancel()

@@ -26,7 +26,8 @@ FarcallError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from farcall.jobs import Snapshot
@@ -89,6 +90,21 @@ class ServiceError(FarcallError):
         self.retry_after_s = retry_after_s
         self.job: Any = None
         """The job this error ended, where there is one; set by the job itself."""
+
+    def __copy__(self) -> Self:
+        twin = type(self)(*self.args)
+        vars(twin).update(vars(self))
+        return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What another process can use: no job, no connection, no result."""
+        response, snapshot = self.response, self.snapshot
+        kept = {**vars(self), "job": None}
+        if response is not None:
+            kept["response"] = replace(response, headers=dict(response.headers), body=None)
+        if snapshot is not None:
+            kept["snapshot"] = replace(snapshot, result=None, data=dict(snapshot.data))
+        return type(self), self.args, kept
 
 
 class Unreachable(ServiceError):
@@ -176,3 +192,6 @@ class WaitTimeout(FarcallError, TimeoutError):
     def __init__(self, message: str, *, job: Any = None) -> None:
         super().__init__(message)
         self.job = job
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, {**vars(self), "job": None}

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import mimetypes
 import os
+import secrets
+import stat
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from farcall import background, threads
-from farcall.errors import FileError, InputError, Unreachable
+from farcall.errors import FileError, InputError, Unreachable, UsageError
 from farcall.wire import (
     Base64Body,
     BytesBody,
@@ -31,9 +34,13 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, ValidationInfo
     from pydantic_core import CoreSchema
 
+T = TypeVar("T")
+
 Fetch = Callable[[str], Awaitable[Response]]
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 UNKNOWN: Final = "application/octet-stream"
+HERE: Final = (BytesBody, PathBody, Base64Body)
+"""Bodies that any event loop can read."""
 
 
 class AsyncFile:
@@ -46,12 +53,14 @@ class AsyncFile:
         url: Where it lies; None if it lies in memory or on this machine.
     """
 
-    __slots__ = ("_fetch", "_fetched", "value")
+    __slots__ = ("_fetch", "_fetched", "_generation", "_home", "value")
 
     def __init__(self, value: FileValue, fetch: Fetch | None = None, fetched: Callable[[], None] | None = None) -> None:
         self.value = value
         self._fetch = fetch or plain_fetch
         self._fetched = fetched
+        self._home = None if fetch is None or isinstance(value.body, HERE) else _running()
+        self._generation = background.generation
 
     @property
     def name(self) -> str:
@@ -82,9 +91,22 @@ class AsyncFile:
 
         Raises:
             FileError: It cannot be fetched, or is not whole.
+            UsageError: Its service was connected before a fork, or its event loop has ended.
         """
+        home = self._home
+        if home is None or home is asyncio.get_running_loop():
+            pieces = self._pieces()
+        elif self._generation != background.generation:
+            raise UsageError("This file's service was connected before the process forked; connect again in the child.")
+        else:
+            pieces = _from(home, self._pieces())
+        async with contextlib.aclosing(pieces):
+            async for chunk in pieces:
+                yield chunk
+
+    async def _pieces(self) -> AsyncGenerator[bytes]:
         if self.value.body is not None:
-            async for chunk in self.value.body.chunks():
+            async for chunk in self._told(self.value.body.chunks()):
                 yield chunk
             return
         response = await self._fetch(self.value.url or "")
@@ -92,14 +114,20 @@ class AsyncFile:
             yield response.content
             return
         try:
-            async for chunk in response.body.chunks():
+            async for chunk in self._told(response.body.chunks()):
                 yield chunk
-        except Unreachable as error:
-            raise FileError(f"The link broke while {self.name!r} was being fetched: {error}") from error
         finally:
             response.drop()
         if self._fetched is not None:
             self._fetched()
+
+    async def _told(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+        """The bytes; a link that breaks is told as the file's error."""
+        try:
+            async for chunk in chunks:
+                yield chunk
+        except Unreachable as error:
+            raise FileError(f"The link broke while {self.name!r} was being fetched: {error}") from error
 
     async def read(self) -> bytes:
         """All bytes, in memory.
@@ -125,17 +153,18 @@ class AsyncFile:
             OSError: The disk refuses.
         """
         path = await threads.run(_target, target, self.name)
-        handle, part = await threads.run(tempfile.mkstemp, dir=path.parent, prefix=".", suffix=".part")
+        part = path.with_name(f".{secrets.token_hex(8)}.part")
+        stream = await threads.run(part.open, "xb")  # with the mode any new file gets
         try:
             written = 0
-            with os.fdopen(handle, "wb") as stream:
+            with stream:
                 async for chunk in self.chunks():
                     written += await threads.run(stream.write, chunk)
             self._check(written)
-            await threads.run(_publish, part, path)
+            await threads.run(part.replace, path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(part)  # noqa: PTH108 - one call, also on the way out of a cancellation
+                part.unlink()
             raise
         return path
 
@@ -173,18 +202,22 @@ class File:
         """A file on this machine.
 
         Raises:
-            InputError: There is no such file, it is a folder, or it cannot be read.
+            InputError: There is no such file, it is a folder, a pipe or a device, or it cannot be read.
         """
         place = Path(path)
-        if place.is_dir():
-            raise InputError(f"{str(path)!r} is a folder; name a file in it.")
         try:
-            size = place.stat().st_size
+            found = place.stat()
+            if stat.S_ISDIR(found.st_mode):
+                raise InputError(f"{str(path)!r} is a folder; name a file in it.")
+            if not stat.S_ISREG(found.st_mode):
+                raise InputError(f"{str(path)!r} is no regular file; open it and use File.from_stream.")
             with place.open("rb"):
                 pass
+        except InputError:
+            raise
         except (OSError, ValueError) as error:
             raise InputError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', error)}.") from error
-        return cls(_value(place.name, media_type, PathBody(str(place), size), size))
+        return cls(_value(place.name, media_type, PathBody(str(place), found.st_size), found.st_size))
 
     @classmethod
     def from_bytes(cls, content: bytes, *, name: str = "file", media_type: str | None = None) -> File:
@@ -200,12 +233,20 @@ class File:
 
     @classmethod
     def from_url(cls, url: str, *, name: str | None = None, media_type: str | None = None) -> File:
-        """A file that lies at an http(s) address, or is written out in a `data:` address."""
+        """A file that lies at an http(s) address, or is written out in a `data:` address.
+
+        Raises:
+            InputError: It is no such address.
+        """
         if url.startswith("data:"):
             return cls(_from_data_uri(url, name, media_type))
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise InputError(f"{url[:80]!r} is no http, https or data address.")
+        try:
+            parts = urlsplit(url)
+            callable_ = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            callable_ = False
+        if not callable_:
+            raise InputError(f"{url[:80].partition('?')[0]!r} is no http, https or data address.")
         known = base_name(name or parts.path)
         return cls(FileValue(name=known, media_type=media_type or _guess(known), url=url))
 
@@ -219,7 +260,9 @@ class File:
         if isinstance(value, File):
             return value
         if isinstance(value, AsyncFile):
-            return cls(value.value, value._fetch, value._fetched)  # noqa: SLF001 - the same file in the other colour
+            file = cls.__new__(cls)
+            file._async = value  # noqa: SLF001 - the same file in the other colour
+            return file
         if isinstance(value, bytes | bytearray | memoryview):
             return cls.from_bytes(bytes(value))
         if isinstance(value, str) and value.startswith(("http://", "https://", "data:")):
@@ -276,11 +319,11 @@ class File:
         if (local := _open_local(self.value)) is not None:
             with local:
                 return local.read()
-        return background.run(self._async.read())
+        return self._run(self._async.read())
 
     def open(self) -> BinaryIO:
         """The file open for reading, at its start; a remote one is fetched to a temporary file first."""
-        return _open_local(self.value) or background.run(self._async.open())
+        return _open_local(self.value) or self._run(self._async.open())
 
     def save(self, target: str | os.PathLike[str]) -> Path:
         """Write the file to a path, or into a folder under its own name; whole or not at all.
@@ -295,7 +338,14 @@ class File:
             FileError: It cannot be fetched, or is not whole.
             OSError: The disk refuses.
         """
-        return background.run(self._async.save(target))
+        return self._run(self._async.save(target))
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run on the engine's thread, unless that would wait for the loop that waits here."""
+        if self._async._home is not None and self._async._home is _running():  # noqa: SLF001 - its other half
+            coroutine.close()
+            raise UsageError("This file comes in on the event loop that runs here; await its asynchronous verb.")
+        return background.run(coroutine)
 
     def __repr__(self) -> str:
         return repr(self._async).replace("AsyncFile", "File")
@@ -329,7 +379,11 @@ async def plain_fetch(url: str) -> Response:
     from farcall.sender_aiohttp import AiohttpSender
 
     sender = AiohttpSender()
-    response = await follow(sender.send, Request(method="GET", url=url, repeatable=True))
+    try:
+        response = await follow(sender.send, Request(method="GET", url=url, repeatable=True))
+    except BaseException:
+        await sender.close()
+        raise
     return Response(
         status=response.status,
         headers=response.headers,
@@ -351,8 +405,13 @@ async def follow(send: Callable[[Request], Awaitable[Response]], request: Reques
         if response.status not in REDIRECTS or not place:
             break
         response.drop()
-        request = Request(method="GET", url=urljoin(request.url, place), repeatable=True)
-        if not request.url.startswith(("http://", "https://")):
+        try:
+            onward = urljoin(request.url, place)
+        except ValueError:
+            onward = ""
+        if onward.startswith(("http://", "https://")):
+            request = Request(method="GET", url=onward, repeatable=True)
+        else:
             raise FileError(f"The file's address leads to {place[:40]!r}, which is not fetched.", request=request)
     if response.ok:
         return response
@@ -392,12 +451,43 @@ class _Closing:
             await self.sender.close()
 
     async def read(self, limit: int) -> bytes:
-        content: bytes = await self.body.read(limit)
-        await self.sender.close()
+        try:
+            content: bytes = await self.body.read(limit)
+        finally:
+            await self.sender.close()
         return content
 
     def drop(self) -> None:
         self.body.drop()
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+async def _from(home: asyncio.AbstractEventLoop, pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """Pieces that come in on another event loop."""
+
+    async def following() -> bytes | None:
+        return await anext(pieces, None)
+
+    try:
+        while (piece := await _there(home, following())) is not None:
+            yield piece
+    finally:
+        if home.is_running():
+            await _there(home, pieces.aclose())
+
+
+async def _there(home: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on another event loop."""
+    if not home.is_running():
+        coroutine.close()
+        raise UsageError("The event loop that this file's service was connected on has ended; connect again.")
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, home))
 
 
 def _guess(name: str) -> str:
@@ -429,7 +519,7 @@ def _from_data_uri(url: str, name: str | None, media_type: str | None) -> FileVa
     known = base_name(name or "file" + (mimetypes.guess_extension(media) or ""))
     body: Base64Body | BytesBody
     if "base64" in (option.strip().lower() for option in options):
-        body = Base64Body(text)
+        body = Base64Body(unquote_to_bytes(text).decode("latin-1") if "%" in text else text)
     else:
         body = BytesBody(unquote_to_bytes(text))
     return FileValue(name=known, media_type=media, body=body, size=body.length)
@@ -437,7 +527,7 @@ def _from_data_uri(url: str, name: str | None, media_type: str | None) -> FileVa
 
 def _open_local(value: FileValue) -> BinaryIO | None:
     if isinstance(value.body, PathBody):
-        return Path(value.body.path).open("rb")
+        return value.body.open()
     if isinstance(value.body, BytesBody):
         return io.BytesIO(value.body.content)
     return None
@@ -446,10 +536,3 @@ def _open_local(value: FileValue) -> BinaryIO | None:
 def _target(target: str | os.PathLike[str], name: str) -> Path:
     path = Path(target)
     return path / base_name(name) if path.is_dir() else path
-
-
-def _publish(part: str, path: Path) -> None:
-    mask = os.umask(0)
-    os.umask(mask)
-    Path(part).chmod(0o666 & ~mask)  # mkstemp made it 0600
-    Path(part).replace(path)

@@ -7,9 +7,8 @@ import heapq
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from farcall.errors import UsageError
 from farcall.jobs import Snapshot
-from farcall.tracking import same
+from farcall.tracking import closed, same
 
 if TYPE_CHECKING:
     from farcall.engine import Engine
@@ -40,6 +39,7 @@ class Follower:
         self._count = 0
         self._looks: dict[asyncio.Task[None], Sequence[Tracked]] = {}
         self._held: set[asyncio.Task[None]] = set()
+        self._given_up: set[asyncio.Task[None]] = set()
         self._dispatcher: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._next_s = 0.0
@@ -47,6 +47,10 @@ class Follower:
     def add(self, tracked: Tracked) -> None:
         """Follow a job from now on; one that is followed already, or has ended, is left as it is."""
         if tracked.following or tracked.ended:
+            return
+        if self._engine.closed:
+            tracked.lose(closed())
+            self._engine.tell_end(tracked)
             return
         tracked.following = True
         if self._engine.facts.long_poll_s is not None and not tracked.resting:
@@ -59,13 +63,24 @@ class Follower:
         self._news.set()
         if self._dispatcher is None or self._dispatcher.done():
             self._dispatcher = self._engine.spawn(self._dispatch(), "follow")
+            self._dispatcher.add_done_callback(self._dispatched)
 
     def close(self) -> None:
         """Follow nothing any more; who still waits is told."""
         left = [tracked for _, _, tracked in self._waiting] + [t for group in self._looks.values() for t in group]
         self._waiting.clear()
         for tracked in left:
-            tracked.lose(UsageError("The service was closed while this job was followed; the job goes on at its host."))
+            tracked.lose(closed())
+            self._engine.tell_end(tracked)
+
+    def _dispatched(self, task: asyncio.Task[None]) -> None:
+        """Lose the jobs that nobody would look at any more, should deciding when ever break."""
+        problem = None if task.cancelled() else task.exception()
+        if problem is not None:
+            left, self._waiting = self._waiting, []
+            for _, _, tracked in left:
+                tracked.lose(problem)
+                self._engine.tell_end(tracked)
 
     async def _dispatch(self) -> None:
         """Start looks as they fall due, while any job waits for one."""
@@ -99,10 +114,11 @@ class Follower:
             await asyncio.sleep(GATHERING_S)  # so that a burst of jobs shares a request
             self._make_room()
         wait_s = facts.long_poll_s if len(self._held) < HELD_OPEN else None
+        after_s = max(now, self._next_s) + 1 / facts.poll_per_s
         group = self._next(facts.poll_batch if many else 1, now)
         if not group:
             return
-        self._next_s = max(now, self._next_s) + 1 / facts.poll_per_s
+        self._next_s = after_s
         task = self._engine.spawn(self._look(group, wait_s), "look")
         self._looks[task] = group
         if wait_s is not None:
@@ -131,6 +147,7 @@ class Follower:
         if len(self._held) < HELD_OPEN or self._engine.facts.read_once:
             return
         for task in list(self._held)[: HELD_OPEN // 2]:
+            self._given_up.add(task)
             task.cancel()
 
     def _over(self, task: asyncio.Task[None]) -> None:
@@ -140,10 +157,15 @@ class Follower:
         if problem is not None:
             for tracked in group:
                 tracked.lose(problem)
-        if not self._engine.closed:
-            for tracked in group:
-                if not tracked.ended:
-                    self._enqueue(tracked)
+                self._engine.tell_end(tracked)
+        ended_with_loop = task.cancelled() and task not in self._given_up
+        self._given_up.discard(task)
+        for tracked in group:
+            if self._engine.closed or ended_with_loop:
+                tracked.lose(closed())
+                self._engine.tell_end(tracked)
+            elif not tracked.ended:
+                self._enqueue(tracked)
         self._news.set()
 
     async def _look(self, group: Sequence[Tracked], wait_s: float | None) -> None:

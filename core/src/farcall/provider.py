@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import math
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar, cast
@@ -30,6 +31,7 @@ T = TypeVar("T")
 
 REQUIRED_HOOKS: Final = ("farcall_facts", "farcall_options", "farcall_submit", "farcall_read")
 INLINE: Final = FilePolicy()
+STREAMS: Final = (None, "sse", "ndjson", "raw")
 
 _deliver: contextvars.ContextVar[Callable[[Request], Awaitable[Response]]] = contextvars.ContextVar("deliver")
 
@@ -84,6 +86,16 @@ class Provider:
         facts: ProviderFacts = self._ask("farcall_facts", binding=binding)
         if not facts.result_in_reply and "farcall_status" not in self._have:
             raise PluginError(f"The provider {self.name!r} has jobs and lacks the hook farcall_status.")
+        return facts
+
+    def sound(self, facts: ProviderFacts) -> ProviderFacts:
+        """The same facts, if they can be worked with.
+
+        Raises:
+            PluginError: They cannot: no budget of looks, say.
+        """
+        if wrong := _wrong(facts):
+            raise PluginError(f"The provider {self.name!r} has wrong facts: {wrong}.")
         return facts
 
     def options(self) -> type[BaseModel]:
@@ -184,20 +196,31 @@ class Provider:
         sender: Sender | None = self._ask("farcall_transport", binding=binding)
         return sender
 
-    def send(
+    async def send(
         self,
         binding: Binding,
         request: Request,
         step: Step,
         deliver: Callable[[Request], Awaitable[Response]],
-    ) -> Awaitable[Response]:
-        """Send a request through the extensions that wrap sending."""
+    ) -> Response:
+        """Send a request through the extensions that wrap sending.
+
+        Raises:
+            PluginError: One of them broke.
+        """
         token = _deliver.set(deliver)
         try:
-            sending: Awaitable[Response] = self._hook.farcall_send(binding=binding, request=request, step=step)
-        finally:
-            _deliver.reset(token)
-        return sending
+            try:
+                sending: Awaitable[Response] = self._hook.farcall_send(binding=binding, request=request, step=step)
+            finally:
+                _deliver.reset(token)
+            return await sending
+        except FarcallError:
+            raise
+        except Exception as error:  # whatever an extension raised by mistake becomes one error that says so
+            raise PluginError(
+                f"An extension broke in farcall_send, for {step}: {type(error).__name__}: {error}"
+            ) from error
 
     def tell(self, event: Event) -> None:
         """Tell the extensions what happened; one that raises is logged, and the job goes on."""
@@ -205,6 +228,22 @@ class Provider:
             self._hook.farcall_event(event=event)
         except Exception:  # noqa: BLE001 - an onlooker's fault must not end a job that somebody paid for
             plugins.log.exception("An extension broke in farcall_event")
+
+
+def _wrong(facts: ProviderFacts) -> str:
+    """What in a provider's table cannot be worked with; empty if all of it can."""
+    numbers = {"poll_per_s": facts.poll_per_s, "poll_max_s": facts.poll_max_s, "long_poll_s": facts.long_poll_s}
+    for name, value in numbers.items():
+        if value is not None and not 0 < value < math.inf:
+            return f"{name} is {value!r}, and must be more than 0"
+    if not 0 <= facts.poll_min_s < math.inf:
+        return f"poll_min_s is {facts.poll_min_s!r}, and must be 0 or more"
+    for name, value in {"poll_batch": facts.poll_batch, "max_envelope_bytes": facts.max_envelope_bytes}.items():
+        if value < 1:
+            return f"{name} is {value!r}, and must be 1 or more"
+    if facts.stream not in STREAMS:
+        return f"stream is {facts.stream!r}, and must be one of {', '.join(map(repr, STREAMS))}"
+    return ""
 
 
 class _CoreSend:

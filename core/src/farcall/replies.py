@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -24,7 +25,7 @@ PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 UNTOUCHED: Final = frozenset({408, 425, 429, 503})
 """Those among them with which a service says that it has not acted on the request."""
 TOO_MANY: Final = 429
-NO_CANCEL: Final = frozenset({404, 405, 501})
+NO_ROUTE: Final = frozenset({404, 405, 501})
 
 
 def rejected(response: Response, now: datetime) -> Rejected | None:
@@ -43,7 +44,7 @@ def error(request: Request, response: Response, step: Step, now: datetime) -> Se
     sentence = f"{origin(request.url)} answered {status} to {request.method} {_path(request)}"
     sentence += f": {said}" if said else "."
     kind: type[ServiceError]
-    if step is Step.CANCEL and status in NO_CANCEL:
+    if step is Step.CANCEL and status in NO_ROUTE:
         kind, sentence = CancelUnsupported, f"This host cannot cancel the job; it goes on. ({sentence})"
     elif step is Step.CANCEL:
         kind = CancelFailed
@@ -76,7 +77,8 @@ def retry_after(response: Response, now: datetime) -> float | None:
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:

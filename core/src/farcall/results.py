@@ -31,19 +31,26 @@ def to_python(value: Any, make_file: Callable[[FileValue], Any]) -> Any:
     return value
 
 
-async def settled(response: Response) -> FileValue:
-    """A reply that is itself the result, as a file: read if it is small, else left to come in when it is wanted."""
+async def settled(response: Response, read: Callable[[str], None]) -> FileValue:
+    """A reply that is itself the result, as a file: read if it is small, else left to come in when it is wanted.
+
+    Args:
+        response: The reply.
+        read: Called with the file's name once all of it has come in.
+    """
     name = _name(response)
     media = response.media_type or "application/octet-stream"
     size = _size(response)
     body = response.body
     if body is None:
         content = response.content
+        read(name)
         return FileValue(name=name, media_type=media, body=BytesBody(content), size=len(content))
     if size is not None and size <= SMALL_BYTES:
         content = await body.read(SMALL_BYTES)
+        read(name)
         return FileValue(name=name, media_type=media, body=BytesBody(content), size=len(content))
-    return FileValue(name=name, media_type=media, body=_ReplyBody(body, size), size=size)
+    return FileValue(name=name, media_type=media, body=_ReplyBody(body, size, lambda: read(name)), size=size)
 
 
 class _ReplyBody:
@@ -51,8 +58,9 @@ class _ReplyBody:
 
     repeatable = False
 
-    def __init__(self, reading: Reading, length: int | None) -> None:
+    def __init__(self, reading: Reading, length: int | None, read: Callable[[], None]) -> None:
         self.length = length
+        self._read = read
         self._reading: Reading | None = reading
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -64,6 +72,7 @@ class _ReplyBody:
                 yield chunk
         finally:
             reading.drop()
+        self._read()
 
 
 def _size(response: Response) -> int | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import ssl
 import urllib.request
 import weakref
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Final
 
@@ -16,13 +19,14 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from farcall import threads
-from farcall.errors import FarcallError, ProtocolError, Unreachable
-from farcall.wire import Request, Response, origin
+from farcall.errors import FarcallError, ProtocolError, Unreachable, UsageError
+from farcall.wire import CHUNK_BYTES, Body, BytesBody, Request, Response, origin
 
 CONNECT_S: Final = 10.0
 SILENCE_S: Final = 60.0
 KEEP_ALIVE_S: Final = 3.0
 """Shorter than any server's: a POST lost in the race with a closing server may not be repeated."""
+TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
 NO_GUESS: Final = ("content-type",)
 """Keeps aiohttp from making up a content type."""
 USER_AGENT: Final = "farcall/0.1.0"
@@ -51,28 +55,41 @@ class AiohttpSender:
         headers = request.headers
         silence_s = request.silence_s or SILENCE_S
         session = self._session(fresh=request.fresh)
-        if isinstance(body, bytes):
-            data: Any = body or None
-            timeout = _timeout(None)
+        proxy = self._proxy(request.url) if self._proxies else None
+        limit = asyncio.timeout(silence_s)
+        data: Any
+        streamed: Body | None = None
+        if isinstance(body, bytes) and len(body) <= CHUNK_BYTES:
+            data = body or None
         else:
-            data = body.chunks()
-            timeout = _timeout(silence_s)  # starts once the body is sent, however long that takes
-            if body.length is not None:
-                headers = {**headers, "content-length": str(body.length)}
+            _taken.set(None)
+            streamed = BytesBody(body) if isinstance(body, bytes) else body
+            data = _watched(streamed, limit, silence_s)
+            if streamed.length is not None:
+                headers = {**headers, "content-length": str(streamed.length)}
+        fault: FarcallError | None = None
         try:
-            async with asyncio.timeout(silence_s if isinstance(body, bytes) else None):
+            async with limit:
                 answer = await session.request(
                     request.method,
                     _url(request.url),
                     data=data,
                     headers=headers,
                     allow_redirects=False,
-                    timeout=timeout,
+                    timeout=TIMEOUT,
                     skip_auto_headers=None if "content-type" in headers else NO_GUESS,
-                    proxy=self._proxy(request.url) if self._proxies else None,
+                    proxy=proxy,
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _lower(error, request) from error
+            if streamed is not None:
+                _abort()
+            fault = _lower(error, request)
+        except asyncio.CancelledError:
+            if streamed is not None:
+                _abort()
+            raise
+        if fault is not None:
+            raise fault  # out here, so that aiohttp's error is not tied to it: that one holds the headers, key and all
         if answer.connection is not None:  # the body is still to come
             self._open.add(answer)
         return Response(
@@ -95,7 +112,7 @@ class AiohttpSender:
         if session is None:
             keep: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": KEEP_ALIVE_S}
             session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, resolver=_Resolver(), ssl=self._ssl, **keep),
+                connector=_Connector(limit=0, resolver=_Resolver(), ssl=self._ssl, socket_factory=_socket, **keep),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"user-agent": USER_AGENT},
                 read_bufsize=256 * 1024,
@@ -108,7 +125,13 @@ class AiohttpSender:
         address = URL(url, encoded=True)
         if urllib.request.proxy_bypass(address.host or ""):
             return None
-        return self._proxies.get(address.scheme) or self._proxies.get("all")
+        proxy = self._proxies.get(address.scheme) or self._proxies.get("all")
+        if proxy is not None and not proxy.startswith(("http://", "https://")):
+            raise UsageError(
+                f"The proxy set for {origin(url)} is no http proxy, and this sender takes no other; "
+                "pass sender=farcall.sender_httpx.HttpxSender(…) with a transport for it."
+            )
+        return proxy
 
 
 class _Reading:
@@ -144,6 +167,8 @@ class _Reading:
     async def _next(self) -> bytes:
         """The bytes that are there, else the next ones; empty at the end."""
         content = self._answer.content
+        fault: FarcallError | None = None
+        chunk = b""
         try:
             chunk = content.read_nowait()
             if not chunk and not content.at_eof():
@@ -151,10 +176,12 @@ class _Reading:
                     chunk = await content.readany()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._answer.close()
-            raise _cut(error, self._request) from error
+            fault = _cut(error, self._request)
         except asyncio.CancelledError:
             self._answer.close()
             raise
+        if fault is not None:
+            raise fault
         return chunk
 
     def drop(self) -> None:
@@ -165,13 +192,37 @@ class _Reading:
             protocol.close()
 
 
+_taken: ContextVar[asyncio.Transport | None] = ContextVar("taken", default=None)
+"""The connection that this task's last streamed body went out on."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
+        connecting = super().connect(req, traces, timeout)
+        return _noted(connecting) if isinstance(req.body, aiohttp.payload.AsyncIterablePayload) else connecting
+
+
+async def _noted(connecting: Any) -> Any:
+    connection = await connecting
+    _taken.set(connection.transport)
+    return connection
+
+
+def _abort() -> None:
+    """End the connection now; aiohttp would close it only once the host has taken all that was written."""
+    if (transport := _taken.get()) is not None:
+        transport.abort()
+
+
 class _Resolver(AbstractResolver):
     """Looks names up on threads of ours; aiohttp's own would use the default executor, which holds up the exit."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        found = await threads.run(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+        found = await threads.look_up(
+            socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG
+        )
         return [
             ResolveResult(
                 hostname=host,
@@ -188,14 +239,34 @@ class _Resolver(AbstractResolver):
         """Nothing is held."""
 
 
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket into which little more is written than the host takes, so that what it takes can be told."""
+    family, kind, proto, _, _ = address
+    made = socket.socket(family, kind, proto)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, CHUNK_BYTES)
+    return made
+
+
 @lru_cache(maxsize=512)
 def _url(url: str) -> URL:
     return URL(url, encoded=True)
 
 
-@lru_cache(maxsize=64)
-def _timeout(silence_s: float | None) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=silence_s)
+async def _watched(body: Body, limit: asyncio.Timeout, silence_s: float) -> AsyncIterator[bytes]:
+    """A body's bytes; the wait for the host begins anew with each piece it takes, and rests while we wait for one."""
+    loop = asyncio.get_running_loop()
+
+    def set_limit(seconds: float | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the reply is there, or the wait has just ended
+            limit.reschedule(None if seconds is None else loop.time() + seconds)
+
+    set_limit(None)
+    async for chunk in body.chunks():
+        set_limit(silence_s)
+        yield chunk
+        set_limit(None)
+    set_limit(silence_s)
 
 
 def _lower(error: BaseException, request: Request) -> FarcallError:
@@ -205,21 +276,50 @@ def _lower(error: BaseException, request: Request) -> FarcallError:
         if isinstance(cause, FarcallError):  # raised while the body was read: a file that shrank
             return cause
         cause = cause.__cause__
-    where = origin(request.url)
+    where = "The address"
+    with contextlib.suppress(ValueError, UsageError):
+        where = origin(request.url)
     if isinstance(error, aiohttp.InvalidURL | ValueError) and not isinstance(error, OSError):
-        return Unreachable(f"{where!r} is no address that can be called: {error}", request=request)
-    unsent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        why = "its name does not resolve"
-    elif isinstance(error, aiohttp.ClientConnectorError):
-        why = f"{error.os_error.strerror or error}".lower()
-    elif isinstance(error, TimeoutError):
-        why = f"it did not accept within {CONNECT_S:.0f} s" if unsent else "it stayed silent for too long"
-    else:
-        why = f"the connection broke ({error})"
-    return Unreachable(f"{where} gave no reply: {why}. Is the service running there?", request=request, unsent=unsent)
+        return Unreachable(f"{where} cannot be called: the address or a header is not valid.", request=request)
+    unsent = isinstance(
+        error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ClientHttpProxyError
+    )
+    return Unreachable(
+        f"{where} gave no reply: {_why(error)}. Is the service running there?", request=request, unsent=unsent
+    )
+
+
+WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (aiohttp.ClientHttpProxyError, "its proxy refused to reach it"),
+    (aiohttp.ClientProxyConnectionError, "its proxy cannot be reached"),
+    (aiohttp.ClientConnectorDNSError, "its name does not resolve"),
+    (aiohttp.ConnectionTimeoutError, f"it did not accept within {CONNECT_S:.0f} s"),
+    (TimeoutError, "it stayed silent for too long"),
+    (aiohttp.ServerDisconnectedError, "it closed the connection before it answered"),
+    (aiohttp.ClientResponseError, "the connection broke, since what came back is not HTTP"),
+)
+"""Ours, since aiohttp's may hold the whole address or a header."""
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        inner = error.certificate_error
+        said = inner.verify_message if isinstance(inner, ssl.SSLCertVerificationError) else "its name does not fit"
+        return f"its certificate is not trusted ({said})"
+    if (words := next((words for kind, words in WORDS if isinstance(error, kind)), None)) is not None:
+        return words
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _system(error)
+    return f"the connection broke ({_system(error)})" if isinstance(error, OSError) else "the connection broke"
+
+
+def _system(error: OSError) -> str:
+    """The operating system's words for an error, without what the library added."""
+    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    said = os.strerror(inner.errno) if inner.errno is not None and inner.errno > 0 else type(inner).__name__
+    return said.lower()
 
 
 def _cut(error: BaseException, request: Request) -> FarcallError:
-    why = "it stayed silent" if isinstance(error, TimeoutError) else "the connection broke"
-    return Unreachable(f"The reply of {origin(request.url)} was cut short: {why} ({error}).", request=request)
+    why = "it stayed silent" if isinstance(error, TimeoutError) else "the connection broke before its end"
+    return Unreachable(f"The reply of {origin(request.url)} was cut short: {why}.", request=request)

@@ -22,6 +22,7 @@ class AsgiSender:
         self._app = app
         self._lifespan: _Lifespan | None = None
         self._starting = asyncio.Lock()
+        self._failed: str | None = None
         self._exchanges: set[_Exchange] = set()
 
     async def send(self, request: Request) -> Response:
@@ -31,13 +32,21 @@ class AsgiSender:
             Unreachable: The app could not start, or raised before it answered.
         """
         async with self._starting:
-            if self._lifespan is None:
-                self._lifespan = _Lifespan(self._app)
-                await self._lifespan.start()
-        exchange = _Exchange(self._app, request, self._lifespan.state)
+            lifespan = self._lifespan or await self._started(request)
+        exchange = _Exchange(self._app, request, lifespan.state)
         self._exchanges.add(exchange)
         exchange.task.add_done_callback(lambda _: self._exchanges.discard(exchange))
         return await exchange.answer()
+
+    async def _started(self, request: Request) -> _Lifespan:
+        """The app, started; one that could not start once is not asked anything."""
+        lifespan = _Lifespan(self._app)
+        if self._failed is None:
+            self._failed = await lifespan.start()
+        if self._failed is not None:
+            raise Unreachable(f"The app could not start: {self._failed}", request=request)
+        self._lifespan = lifespan
+        return lifespan
 
     async def close(self) -> None:
         """Hang up on what is still going on, and shut the app down."""
@@ -160,11 +169,14 @@ class _Lifespan:
         self._said: asyncio.Queue[Message] = asyncio.Queue()
         self._task: asyncio.Future[None] | None = None
 
-    async def start(self) -> None:
+    async def start(self) -> str | None:
+        """Start the app; why it could not, in its own words, else None."""
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         self._task = asyncio.ensure_future(self._app(scope, self._inbox.get, self._said.put))
         if (said := await self._ask("lifespan.startup")) and said["type"] == "lifespan.startup.failed":
-            raise Unreachable(f"The app could not start: {said.get('message', '')}")
+            await asyncio.gather(self._task, return_exceptions=True)
+            return str(said.get("message", "")).strip() or "it did not say why"
+        return None
 
     async def stop(self) -> None:
         if self._task is not None and not self._task.done():

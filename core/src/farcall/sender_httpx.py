@@ -7,13 +7,14 @@ silence limit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import httpx
 
-from farcall.errors import FarcallError, ProtocolError, Unreachable
+from farcall.errors import FarcallError, ProtocolError, Unreachable, UsageError
 from farcall.wire import Body, Request, Response, origin
 
 CONNECT_S: Final = 10.0
@@ -40,10 +41,13 @@ class HttpxSender:
         Raises:
             Unreachable: No reply; `unsent` is true when surely nothing was written.
         """
+        fault: FarcallError | None = None
         try:
             answer = await self._transport.handle_async_request(_lowered(request))
-        except httpx.TransportError as error:
-            raise _lower(error, request) from error
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            fault = _lower(error, request)
+        if fault is not None:
+            raise fault  # out here, so that httpx's error is not tied to it: its text may quote a header
         answer.request = httpx.Request(request.method, request.url)
         self._open.add(answer)
         reading = _Reading(answer, request)
@@ -64,15 +68,18 @@ class _Reading:
         self._request = request
 
     async def chunks(self) -> AsyncIterator[bytes]:
+        why = ""
         try:
             async for chunk in self._answer.aiter_bytes():
                 yield chunk
         except httpx.HTTPError as error:
-            raise Unreachable(
-                f"The reply of {origin(self._request.url)} was cut short: {error}.", request=self._request
-            ) from error
+            why = "it stayed silent" if isinstance(error, httpx.TimeoutException) else "the connection broke"
         finally:
             await self._answer.aclose()
+        if why:
+            raise Unreachable(
+                f"The reply of {origin(self._request.url)} was cut short: {why} before its end.", request=self._request
+            )
 
     async def read(self, limit: int) -> bytes:
         parts: list[bytes] = []
@@ -120,11 +127,23 @@ def _lowered(request: Request) -> httpx.Request:
     return httpx.Request(request.method, request.url, headers=headers, content=content, extensions={"timeout": timeout})
 
 
-def _lower(error: httpx.TransportError, request: Request) -> FarcallError:
-    where = origin(request.url)
-    unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol)
-    return Unreachable(
-        f"{where} gave no reply: {error or type(error).__name__}. Is the service running there?",
-        request=request,
-        unsent=unsent,
-    )
+WORDS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (httpx.InvalidURL, "its address cannot be called"),
+    (httpx.UnsupportedProtocol, "its address cannot be called"),
+    (httpx.ConnectTimeout, f"it did not accept within {CONNECT_S:.0f} s"),
+    (httpx.TimeoutException, "it stayed silent for too long"),
+    (httpx.ConnectError, "it cannot be connected to"),
+    (httpx.ProxyError, "its proxy refused"),
+    (httpx.LocalProtocolError, "the request is not HTTP: is there a line break in a header?"),
+    (httpx.RemoteProtocolError, "it closed the connection before it answered, or answered what is not HTTP"),
+)
+"""Ours, since httpx's may quote a header or the whole address."""
+
+
+def _lower(error: Exception, request: Request) -> FarcallError:
+    where = "The address"
+    with contextlib.suppress(ValueError, UsageError):
+        where = origin(request.url)
+    why = next((words for kind, words in WORDS if isinstance(error, kind)), "the connection broke")
+    unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol | httpx.InvalidURL)
+    return Unreachable(f"{where} gave no reply: {why}. Is the service running there?", request=request, unsent=unsent)

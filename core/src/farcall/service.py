@@ -20,7 +20,7 @@ from farcall.files import AsyncFile
 from farcall.jobs import JobRef, Snapshot, State
 from farcall.results import settled, to_python
 from farcall.spec import EndpointSpec, Problem, normalised
-from farcall.tracking import CallOptions, Tracked, check_finished
+from farcall.tracking import CallOptions, Tracked, check_finished, closed, fresh
 from farcall.wire import FileValue, Request, Response
 
 OWN_OPTIONS: Final = ("timeout_s", "idempotency_key", "headers", "follow")
@@ -79,15 +79,22 @@ class AsyncJob:
             JobFailed, JobCancelled, JobTimedOut, JobLost: It did not end well.
             WaitTimeout: It has not ended yet; it goes on.
         """
-        if not self._tracked.ended:
-            await self._wait(timeout_s)
+        await self._wait(timeout_s)
         self._check()
         value = self._tracked.snapshot.result
         if isinstance(value, Response):  # the reply is itself the result, and comes in once
             if self._reading is None:
-                self._reading = self._engine.spawn(settled(value), "reply")
-            return AsyncFile(await asyncio.shield(self._reading), self._engine.courier.fetch)
+                self._reading = self._engine.spawn(settled(value, self._downloaded), "reply")
+            return AsyncFile(await self._read(self._reading), self._engine.courier.fetch)
         return to_python(value, self._file)
+
+    async def _read(self, reading: asyncio.Task[FileValue]) -> FileValue:
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            if reading.cancelled():  # it was `close` that cancelled, not who waits
+                raise closed() from None
+            raise
 
     async def exception(self, timeout_s: float | None = None) -> BaseException | None:
         """Why there is no result; None if there is one.
@@ -114,6 +121,7 @@ class AsyncJob:
             CancelUnsupported: The host cannot; the job goes on.
             CancelFailed: It was asked and did not.
         """
+        _check_seconds(timeout_s)
         try:
             return await self._engine.cancel(self._tracked, timeout_s)
         except (ServiceError, WaitTimeout) as error:
@@ -152,6 +160,9 @@ class AsyncJob:
         """The job's output from its start, piece by piece as it comes; raises the job's error at the end.
 
         On a host without streams there are no pieces, and it ends with the job.
+
+        Raises:
+            ServiceError: The job did not end well, or its output is not whole; `result()` tells which.
         """
         self._follow()
         tracked = self._tracked
@@ -166,6 +177,11 @@ class AsyncJob:
             elif position == len(tracked.chunks):
                 break
         self._check()
+        if tracked.stream_problem is not None:
+            cut = fresh(tracked.stream_problem)
+            if isinstance(cut, ServiceError):
+                cut.job = self
+            raise cut
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self.result().__await__()
@@ -189,6 +205,7 @@ class AsyncJob:
 
     async def _wait(self, timeout_s: float | None) -> None:
         tracked = self._tracked
+        _check_seconds(timeout_s)
         if tracked.ended:
             return
         self._follow()
@@ -205,8 +222,10 @@ class AsyncJob:
             raise
 
     def _file(self, value: Any) -> AsyncFile:
-        engine, tracked = self._engine, self._tracked
-        return AsyncFile(value, engine.courier.fetch, lambda: engine.tell("downloaded", tracked, file=value.name))
+        return AsyncFile(value, self._engine.courier.fetch, lambda: self._downloaded(value.name))
+
+    def _downloaded(self, name: str) -> None:
+        self._engine.tell("downloaded", self._tracked, file=name)
 
 
 class AsyncEndpoint:
@@ -359,7 +378,7 @@ class AsyncService:
         return self._engine.binding
 
     def __getattr__(self, name: str) -> AsyncEndpoint:
-        if name.startswith("_"):
+        if name in {"_engine", "_endpoints", "_problems"} or name.startswith("__"):
             raise AttributeError(name)
         endpoint = self._endpoints.get(name)
         if endpoint is None:
@@ -433,11 +452,26 @@ def merged(engine: Engine, old: CallOptions, options: Mapping[str, Any]) -> Call
     """
     mine = {name: value for name, value in options.items() if name in OWN_OPTIONS}
     rest = {name: value for name, value in options.items() if name not in OWN_OPTIONS}
-    timeout_s = mine.get("timeout_s")
-    if timeout_s is not None and not (isinstance(timeout_s, int | float) and timeout_s >= 0):
-        raise UsageError(f"timeout_s is seconds, 0 or more, or None; not {timeout_s!r}.")
+    _check_seconds(mine.get("timeout_s"))
+    _check_own(mine)
     own = old.own if not rest else _own(engine, {**_set(old.own), **rest})
     return replace(old, **mine, own=own)
+
+
+def _check_seconds(timeout_s: Any) -> None:
+    if timeout_s is not None and not (isinstance(timeout_s, int | float) and timeout_s >= 0):
+        raise UsageError(f"timeout_s is seconds, 0 or more, or None; not {timeout_s!r}.")
+
+
+def _check_own(options: Mapping[str, Any]) -> None:
+    headers, key = options.get("headers"), options.get("idempotency_key")
+    texts = isinstance(headers, Mapping) and all(isinstance(text, str) for pair in headers.items() for text in pair)
+    if headers is not None and not texts:
+        raise UsageError(f"headers is a mapping of names to values, all of them text, or None; not {headers!r}.")
+    if key is not None and not isinstance(key, str):
+        raise UsageError(f"idempotency_key is text or None; not {key!r}.")
+    if not isinstance(options.get("follow", True), bool):
+        raise UsageError(f"follow is True or False; not {options['follow']!r}.")
 
 
 def _own(engine: Engine, given: Mapping[str, Any]) -> BaseModel | None:
@@ -480,8 +514,9 @@ async def as_completed_async(jobs: Iterable[AsyncJob], timeout_s: float | None =
         timeout_s: Longest wait for all of them, in seconds; None: no end.
 
     Raises:
-        WaitTimeout: Some have not ended within `timeout_s` seconds; they go on.
+        WaitTimeout: Some have not ended within `timeout_s` seconds; they go on. Its `job` is None.
     """
+    _check_seconds(timeout_s)
     ended: asyncio.Queue[AsyncJob] = asyncio.Queue()
     watching = [asyncio.ensure_future(_ended(job, ended)) for job in jobs]
     deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s

@@ -100,17 +100,22 @@ async def _text(response: Response) -> AsyncIterator[str]:
 
 
 async def _lines(texts: AsyncIterator[str], response: Response) -> AsyncIterator[str]:
-    rest = ""
+    begun: list[str] = []  # the pieces of a line that has not ended yet; joined once, however many they are
+    length = 0
     async for text in texts:
-        rest += text.replace("\r\n", "\n")
-        *lines, rest = rest.split("\n")
-        for line in lines:
-            yield line.removesuffix("\r")
-        if len(rest) > LONGEST_LINE:
+        first, *more = text.split("\n")
+        begun.append(first)
+        length += len(first)
+        if more:
+            yield "".join(begun).removesuffix("\r")
+            for line in more[:-1]:
+                yield line.removesuffix("\r")
+            begun, length = [more[-1]], len(more[-1])
+        if length > LONGEST_LINE:
             response.drop()
             raise ProtocolError(f"A line of the stream is longer than {LONGEST_LINE:,} characters.")
-    if rest:
-        yield rest
+    if length:
+        yield "".join(begun)
 
 
 async def _sse(lines: AsyncIterator[str]) -> AsyncIterator[StreamEvent]:

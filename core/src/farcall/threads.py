@@ -45,11 +45,13 @@ class _Pool:
 
 
 _pool = _Pool()
+_names = _Pool()
+"""Apart, so that no silent disk or slow storage keeps everybody's names from being looked up."""
 
 
 def _after_fork() -> None:
-    global _pool  # noqa: PLW0603 - the child has none of the parent's threads
-    _pool = _Pool()
+    global _pool, _names
+    _pool, _names = _Pool(), _Pool()
 
 
 if hasattr(os, "register_at_fork"):
@@ -58,6 +60,26 @@ if hasattr(os, "register_at_fork"):
 
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a blocking function on a thread of ours and await what it returns or raises."""
+    return await _on(_pool.put, function, *args, **kwargs)
+
+
+async def look_up(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same for names, on threads of their own."""
+    return await _on(_names.put, function, *args, **kwargs)
+
+
+async def run_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same on a thread of its own, for what may never return: a caller's pipe or iterator."""
+    return await _on(_alone, function, *args, **kwargs)
+
+
+def _alone(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="farcall-stream", daemon=True).start()
+
+
+async def _on(
+    put: Callable[[Callable[[], None]], None], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -83,5 +105,5 @@ async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         except RuntimeError:
             return  # the loop has ended; nobody waits any more
 
-    _pool.put(work)
+    put(work)
     return await future

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from farcall.errors import (
     FarcallError,
@@ -15,6 +15,7 @@ from farcall.errors import (
     JobTimedOut,
     PluginError,
     ServiceError,
+    UsageError,
     WaitTimeout,
 )
 from farcall.jobs import Chunk, JobRef, Log, Snapshot, State
@@ -48,6 +49,7 @@ class Tracked:
 
     __slots__ = (
         "_listeners",
+        "_logs",
         "_waiters",
         "accepted_at",
         "chunk_id",
@@ -57,13 +59,14 @@ class Tracked:
         "failing_since",
         "failures",
         "following",
-        "logs",
         "problem",
         "ref",
         "reply",
         "resting",
+        "sending",
         "snapshot",
         "started_at",
+        "stream_problem",
         "streamed",
         "streaming",
         "told",
@@ -74,8 +77,10 @@ class Tracked:
         self.endpoint = endpoint
         self.snapshot = _QUEUED
         self.ref: JobRef | None = None
-        self.problem: BaseException | None = None
-        self.logs: tuple[str, ...] = ()
+        self.problem: FarcallError | None = None
+        self.stream_problem: FarcallError | None = None
+        """Why its output is not whole; the job itself may be well."""
+        self._logs: list[str] = []
         self.chunks: list[Any] = []
         self.chunk_id: str | None = None
         self.streamed = False
@@ -84,6 +89,8 @@ class Tracked:
         self.started_at = now
         self.accepted_at = now
         self.due = now
+        self.sending = False
+        """Whether the host may be accepting it just now, so that it can no longer be abandoned."""
         self.failures = 0
         self.failing_since = 0.0
         self.resting = False
@@ -93,13 +100,18 @@ class Tracked:
         """Whether somebody waits for its end, so that it is followed once it is accepted."""
         self.told = False
         """Whether the extensions know that it has ended."""
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: dict[asyncio.Future[None], None] = {}
         self._listeners: list[Callable[[Snapshot], None]] = []
 
     @property
     def ended(self) -> bool:
         """Whether nothing changes any more: the job ended, or we lost it."""
         return self.problem is not None or self.snapshot.state.ended
+
+    @property
+    def logs(self) -> tuple[str, ...]:
+        """The lines of its log, as far as known."""
+        return tuple(self._logs)
 
     @property
     def accepted(self) -> bool:
@@ -116,7 +128,7 @@ class Tracked:
         if self.ref is not None and snapshot.data and snapshot.data != self.ref.data:
             self.ref = replace(self.ref, data={**self.ref.data, **snapshot.data})
         if snapshot.logs is not None:
-            self.logs = snapshot.logs
+            self._logs = list(snapshot.logs)
         self.snapshot = snapshot
         if same(old, snapshot):
             return False
@@ -131,16 +143,21 @@ class Tracked:
             self.chunks.append(piece.value)
             self.chunk_id = piece.id or self.chunk_id
         else:
-            self.logs = (*self.logs, piece.line)
+            self._logs.append(piece.line)
         self._wake()
 
     def lose(self, problem: BaseException) -> None:
         """The job cannot be followed any more; those who wait get this error."""
-        if not self.ended:
-            if isinstance(problem, ServiceError):
-                problem.snapshot = problem.snapshot or self.snapshot
-            self.problem = problem
-            self._wake()
+        if self.ended:
+            return
+        if isinstance(problem, ServiceError):
+            problem.snapshot = problem.snapshot or self.snapshot
+        if isinstance(problem, FarcallError):
+            self.problem = fresh(problem)
+        else:
+            self.problem = PluginError(f"Following {self.endpoint.name} broke: {problem!r}")
+            self.problem.__cause__ = problem
+        self._wake()
 
     def stream_over(self) -> None:
         """The stream of output has ended, for good."""
@@ -148,7 +165,7 @@ class Tracked:
         self._wake()
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, {}
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -156,8 +173,22 @@ class Tracked:
     async def change(self) -> None:
         """Wait until something is new."""
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        await waiter
+        self._waiters[waiter] = None
+        try:
+            await waiter
+        finally:
+            self._waiters.pop(waiter, None)  # a wait that was given up is not kept
+
+    async def pause(self, seconds: float) -> None:
+        """Wait between two tries of its submission; ends at once when it is abandoned meanwhile."""
+        self.sending = False
+        self._wake()
+        try:
+            async with asyncio.timeout(seconds):
+                while not self.ended:
+                    await self.change()
+        except TimeoutError:
+            return
 
     async def until(self, condition: Callable[[], bool], timeout_s: float | None, sentence: str) -> None:
         """Wait until a condition holds or the job ended.
@@ -180,28 +211,28 @@ class Tracked:
         Raises:
             ServiceError: The job could not be followed to its end.
         """
-        fresh: deque[Snapshot] = deque([self.snapshot])
-        listener = fresh.append
+        unread: deque[Snapshot] = deque([self.snapshot])
+        listener = unread.append
         self._listeners.append(listener)
         try:
             while True:
-                while fresh:
-                    snapshot = fresh.popleft()
+                while unread:
+                    snapshot = unread.popleft()
                     yield snapshot
                     if snapshot.state.ended:
                         return
                 if self.problem is not None:
-                    raise self.problem
+                    raise fresh(self.problem)
                 if self.snapshot.state.ended:
                     return
                 await self.change()
         finally:
             self._listeners.remove(listener)
 
-    def error(self) -> BaseException | None:
+    def error(self) -> FarcallError | None:
         """Why there is no result, as a fresh error; None if there is one, or the job goes on."""
         if self.problem is not None:
-            return self.problem
+            return fresh(self.problem)
         if self.snapshot.state is State.SUCCEEDED:
             return None
         kind = _ERRORS.get(self.snapshot.state)
@@ -244,7 +275,25 @@ def check_finished(tracked: Tracked) -> None:
         FarcallError: The job failed, was cancelled, timed out or was lost.
     """
     error = tracked.error()
-    if isinstance(error, FarcallError):
-        raise error
     if error is not None:
-        raise PluginError(f"Following {tracked.endpoint.name} broke: {error!r}") from error
+        raise error
+
+
+E = TypeVar("E", bound=FarcallError)
+
+
+def fresh(error: E) -> E:
+    """The same error, raised nowhere yet: one that is raised again and again keeps every traceback it ever had."""
+    kind = type(error)
+    new = kind.__new__(kind, *error.args)
+    new.__dict__.update(error.__dict__)
+    if error.__cause__ is not None:
+        new.__cause__ = error.__cause__
+    return new
+
+
+def closed() -> UsageError:
+    """What everybody who still waits is told when the service is closed."""
+    return UsageError(
+        "The service was closed before this job's end was seen; a job that its host has accepted goes on there."
+    )

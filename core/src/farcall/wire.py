@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Final, Protocol, runtime_checkable
 from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic_core import from_json, to_json
@@ -73,7 +72,7 @@ class PathBody:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The file's bytes; raises `FileError` if the file no longer has the length it had."""
-        handle = await threads.run(open, self.path, "rb")
+        handle = await threads.run(self.open)
         try:
             left = self.length
             while chunk := await threads.run(handle.read, min(CHUNK_BYTES, left + 1)):
@@ -85,6 +84,13 @@ class PathBody:
                 raise errors.FileError(f"{self.path} changed its size while it was being sent; send it again.")
         finally:
             handle.close()
+
+    def open(self) -> BinaryIO:
+        """The file open for reading; raises `FileError` if it can no longer be read."""
+        try:
+            return open(self.path, "rb")  # noqa: PTH123 - handed to the caller
+        except OSError as error:
+            raise errors.FileError(f"{self.path} can no longer be read: {error.strerror}.") from error
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -106,7 +112,7 @@ class Base64Body:
         for start in range(0, len(self.text), step):
             try:
                 yield base64.b64decode(self.text[start : start + step], validate=True)
-            except binascii.Error as error:
+            except ValueError as error:  # binascii's own, or a character outside ASCII
                 raise errors.ProtocolError(f"The service sent a file that is not base64: {error}.") from error
 
 
@@ -120,14 +126,29 @@ class StreamBody:
     repeatable = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The source's bytes, read on a thread of ours."""
+        """The source's bytes, each piece read on a thread of its own, since the source may stay silent for ever.
+
+        Raises:
+            InputError: The source raised, or gave something else than bytes.
+        """
         if hasattr(self.source, "read"):
-            while chunk := await threads.run(self.source.read, CHUNK_BYTES):
+            while chunk := await self._piece(self.source.read, CHUNK_BYTES):
                 yield chunk
             return
         iterator: Iterator[bytes] = iter(self.source)
-        while (chunk := await threads.run(next, iterator, None)) is not None:
+        while (chunk := await self._piece(next, iterator, None)) is not None:
             yield chunk
+
+    async def _piece(self, read: Callable[..., Any], *args: Any) -> Any:
+        try:
+            piece = await threads.run_alone(read, *args)
+        except Exception as error:  # the caller's own code, whatever it raises
+            raise errors.InputError(f"The stream to send broke: {type(error).__name__}: {error}") from error
+        if piece is None or isinstance(piece, bytes):
+            return piece
+        if isinstance(piece, bytearray | memoryview):
+            return bytes(piece)
+        raise errors.InputError(f"The stream to send gave a {type(piece).__name__} where bytes are wanted.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

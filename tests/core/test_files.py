@@ -1,0 +1,264 @@
+"""Files: what is refused at once, what is told when reading fails, and from where they can be read."""
+
+import asyncio
+import os
+import pickle
+import threading
+
+import pytest
+from farcall import background, threads
+from farcall.errors import FileError, InputError, JobFailed, ProtocolError, Unreachable, UsageError, WaitTimeout
+from farcall.files import AsyncFile, File, plain_fetch
+from farcall.jobs import Snapshot, State
+from farcall.wire import Base64Body, FileValue, Request, Response
+
+
+async def read(file):
+    return b"".join([chunk async for chunk in file.carried().body.chunks()])
+
+
+def sent(file):
+    return asyncio.run(read(file))
+
+
+class Trickle:
+    """A reply's body that can only be read on the loop it was made on."""
+
+    def __init__(self):
+        self.loop = asyncio.get_running_loop()
+        self.dropped = threading.Event()
+
+    async def chunks(self):
+        for piece in (b"one", b"two"):
+            assert asyncio.get_running_loop() is self.loop
+            await asyncio.sleep(0)
+            yield piece
+
+    def drop(self):
+        self.dropped.set()
+
+
+async def remote(body=None):
+    """A result file of a service that was connected on this loop."""
+
+    async def fetch(url):
+        return Response(status=200, body=body or Trickle())
+
+    return AsyncFile(FileValue(name="r.bin", url="http://h/r.bin"), fetch)
+
+
+# --- what is refused at once ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/a", "http://[::1", "http://", "http://:80", "ftp://h/a"])
+def test_an_address_that_cannot_be_fetched_is_an_input_error(url):
+    with pytest.raises(InputError, match="no http, https or data address"):
+        File.from_url(url)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no named pipes")
+def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", os.devnull):
+        with pytest.raises(InputError, match="no regular file"):
+            File.from_path(path)
+
+
+def test_a_data_address_may_have_its_base64_percent_encoded():
+    assert File.from_url("data:text/plain;base64,aGk%3D").read() == b"hi"
+
+
+# --- what is told when reading fails -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["éééé", "a", "!!!!"])
+def test_base64_that_is_none_is_a_protocol_error(text):
+    with pytest.raises(ProtocolError, match="not base64"):
+        File(FileValue(name="x", body=Base64Body(text))).read()
+
+
+def test_a_path_that_has_gone_meanwhile_is_named(tmp_path):
+    (tmp_path / "gone.txt").write_bytes(b"x")
+    file = File.from_path(tmp_path / "gone.txt")
+    (tmp_path / "gone.txt").unlink()
+    for use in (file.read, file.open, lambda: file.save(tmp_path / "copy"), lambda: sent(file)):
+        with pytest.raises(FileError, match=r"gone\.txt can no longer be read"):
+            use()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stream_that_gives_no_bytes_or_breaks_is_an_input_error(tmp_path):
+    def breaking():
+        yield b"x"
+        raise RuntimeError("boom")
+
+    with (tmp_path / "f").open("wb+") as closed:
+        pass
+    with pytest.raises(InputError, match="gave a str where bytes are wanted"):
+        sent(File.from_stream(iter(["a"])))
+    with pytest.raises(InputError, match="RuntimeError: boom"):
+        sent(File.from_stream(breaking()))
+    with pytest.raises(InputError, match="closed file"):
+        sent(File.from_stream(closed))
+
+
+def test_silent_streams_keep_nobody_else_from_the_disk_and_the_names():
+    async def main():
+        pipes = [os.pipe() for _ in range(threads.MOST_THREADS + 1)]
+        sources = [os.fdopen(r, "rb", 0) for r, _ in pipes]
+        waiting = [asyncio.ensure_future(read(File.from_stream(source))) for source in sources]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            assert await threads.run(int, "1") == 1
+            assert await threads.look_up(int, "2") == 2
+        for _, w in pipes:
+            os.close(w)
+        assert await asyncio.gather(*waiting) == [b""] * len(pipes)
+        for source in sources:
+            source.close()
+
+    asyncio.run(main())
+
+
+def test_work_that_blocks_its_threads_does_not_block_the_look_up_of_names():
+    gate = threading.Event()
+
+    async def main():
+        stuck = [asyncio.ensure_future(threads.run(gate.wait, 20)) for _ in range(threads.MOST_THREADS)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            assert await threads.look_up(int, "2") == 2
+        gate.set()
+        await asyncio.gather(*stuck)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "file:///etc/passwd"])
+def test_a_fetch_that_fails_leaves_no_connection_open(location, raw_server, monkeypatch):
+    from farcall.sender_aiohttp import AiohttpSender
+
+    closed = []
+
+    class Watched(AiohttpSender):
+        async def close(self):
+            closed.append(self)
+            await super().close()
+
+    monkeypatch.setattr("farcall.sender_aiohttp.AiohttpSender", Watched)
+
+    async def handler(request, writer):
+        writer.write(f"HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n".encode())
+        await writer.drain()
+        return True
+
+    with pytest.raises(FileError, match="which is not fetched"):
+        File.from_url(raw_server(handler).url).read()
+    assert len(closed) == 1
+
+
+def test_a_link_that_breaks_is_the_files_error():
+    class Broken(Trickle):
+        async def chunks(self):
+            yield b"x"
+            raise Unreachable("gone")
+
+    async def main():
+        file = await remote(Broken())
+        with pytest.raises(FileError, match=r"'r\.bin' was being fetched"):
+            await file.read()
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this platform has no umask to speak of")
+def test_a_saved_file_has_the_mode_of_any_new_one(tmp_path):
+    before = os.umask(0o027)
+    try:
+        path = File.from_bytes(b"x").save(tmp_path / "f")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+# --- from where a file can be read -----------------------------------------------------------------------------
+
+
+def test_a_blocking_services_file_can_be_read_on_any_loop():
+    body = background.run(_made())
+    file = File.of(background.run(remote(body)))
+    assert file.read() == b"onetwo"
+    assert sent(file) == b"onetwo"
+    assert body.dropped.is_set()
+
+
+def test_an_asynchronous_services_file_can_be_read_from_a_thread():
+    async def main():
+        return await asyncio.to_thread(File.of(await remote()).read)
+
+    assert asyncio.run(main()) == b"onetwo"
+
+
+def test_a_file_whose_loop_has_ended_or_waits_itself_says_so():
+    file = asyncio.run(remote())
+    with pytest.raises(UsageError, match="has ended; connect again"):
+        File.of(file).read()
+
+    async def blocking():
+        File.of(await remote()).read()
+
+    with pytest.raises(UsageError, match="await its asynchronous verb"):
+        asyncio.run(blocking())
+
+
+def test_a_file_of_before_a_fork_says_so(monkeypatch):
+    file = File.of(background.run(remote()))
+    file._async._generation -= 1  # as in a child, whose number is higher; there is a fork of its own in the journeys
+    monkeypatch.setattr(file._async, "_home", asyncio.new_event_loop())
+    with pytest.raises(UsageError, match="before the process forked"):
+        file.read()
+    file._async._home.close()
+
+
+def test_an_address_anybody_may_fetch_is_bound_to_no_loop(raw_server):
+    async def handler(request, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")
+        await writer.drain()
+        return True
+
+    async def made():
+        return AsyncFile(FileValue(name="a", url=raw_server(handler).url))
+
+    file = asyncio.run(made())
+    assert file._fetch is plain_fetch
+    assert File.of(file).public
+    assert asyncio.run(file.read()) == File.of(file).read() == b"hi"
+
+
+async def _made():
+    return Trickle()
+
+
+# --- errors on their way to another process --------------------------------------------------------------------
+
+
+def passed_on(error):
+    return pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+
+
+def test_an_error_goes_to_another_process_without_its_job_and_connection():
+    body = background.run(_made())
+    error = JobFailed(
+        "It failed.",
+        request=Request(method="GET", url="http://h/a"),
+        response=Response(status=500, content=b"{}", body=body),
+        snapshot=Snapshot(state=State.FAILED, error_type="KeyError", result=threading.Lock()),
+    )
+    error.job = threading.Lock()
+    back = passed_on(error)
+    assert (str(back), back.response.status, back.response.content, back.job) == ("It failed.", 500, b"{}", None)
+    assert back.error_type == "KeyError"
+    unsent = passed_on(Unreachable("Down.", unsent=True))
+    assert unsent.unsent
+    late = passed_on(WaitTimeout("Late.", job=threading.Lock()))
+    assert (str(late), late.job) == ("Late.", None)
