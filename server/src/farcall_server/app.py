@@ -19,6 +19,7 @@ from farcall_server import documents, replies, serving, signature, worker
 from farcall_server.hosts import HostCheck
 from farcall_server.queue import MemoryStore, Store
 from farcall_server.routes import Endpoint, Handler, Jobs, Plain, Submit, health
+from farcall_server.streaming import Streams
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -168,6 +169,7 @@ class FastTaskAPI(FastAPI):
         jobs = Jobs(store=self.store)
         self._route("/status/{job_id}", jobs.status, ["GET"])
         self._route("/status", jobs.status_posted, ["POST"])
+        self._route("/stream/{job_id}", Streams(store=self.store), ["GET"])
         self._route("/cancel/{job_id}", jobs.cancel, ["POST"])
         self._route("/jobs/{job_id}/files/{number:int}", jobs.file, ["GET"])
         self.router.routes.append(Route("/health", Endpoint(health), methods=["GET"], include_in_schema=False))

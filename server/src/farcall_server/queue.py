@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 from farcall.jobs import Snapshot, State
 from farcall.wire import FileValue
 
+from farcall_server.chunks import Chunks
 from farcall_server.uploads import Folder
 
 MOST_LOG_LINES: Final = 1000
@@ -73,13 +74,16 @@ class Job:
     Attributes:
         revision: Grows with every change that a client can see.
         moments: When it was created, started and finished, in seconds since 1970.
+        lines: How many lines the log has had, kept or not.
+        chunks: Its output so far, if its function is a generator.
         cancelling: Whether somebody asked for its end.
         stop: What ends it while it runs, beside the flag; None if nothing can.
         told_at: When a waiting client was last told a change, on the monotonic clock.
     """
 
     __slots__ = (
-        "arguments", "cancelling", "endpoint", "folder", "id", "listeners", "logs", "message", "moments", "mourners",
+        "arguments", "cancelling", "chunks", "endpoint", "folder", "id", "lines", "listeners", "logs", "message",
+        "moments", "mourners",
         "outcome", "progress", "revision", "state", "stop", "told_at", "ttl_s",
     )  # fmt: skip
 
@@ -95,6 +99,8 @@ class Job:
         self.progress: float | None = None
         self.message: str | None = None
         self.logs: deque[str] | None = None
+        self.lines = 0
+        self.chunks: Chunks | None = None
         self.outcome = PENDING
         self.revision = 0
         self.moments = {"created_at": time.time()}
@@ -281,6 +287,7 @@ class MemoryStore:
             if line is not None:
                 job.logs = deque(maxlen=MOST_LOG_LINES) if job.logs is None else job.logs
                 job.logs.append(line)
+                job.lines += 1
             self._moved(job)
 
     def finish(self, job: Job, outcome: Outcome) -> None:

@@ -31,32 +31,26 @@ def wants_own(request: Request) -> bool:
 
 async def job(request: Request, job: Job) -> Response:
     """A job's envelope."""
-    look = job.snapshot()
+    media_type = MEDIA_TYPE if wants_own(request) else JSON
+    return Response(to_json(await envelope(request, job.snapshot(), job)), media_type=media_type)
+
+
+async def envelope(request: Request, look: Snapshot, job: Job) -> dict[str, Any]:
+    """A look at a job, in the form the client asked for."""
     if wants_own(request):
-        return Response(to_json(render(_linked(look, job))), media_type=MEDIA_TYPE)
+        return render(_linked(look, job))
     look = replace(look, result=await written_out(look.result)) if job.outcome.files else look
     times = {name: _iso(moment) for name, moment in job.moments.items()}
     times["queued_at"] = times["created_at"]
-    return _compatible(look, request, times)
+    root = request.scope.get("root_path", "")
+    return render_compatible(look, times=times, root=root, streamed=job.chunks is not None)
 
 
 def snapshot(request: Request, look: Snapshot, *, status: int, headers: Mapping[str, str]) -> Response:
     """The envelope of what has become no job."""
-    if wants_own(request):
-        return Response(to_json(render(look)), status, headers, MEDIA_TYPE)
-    return _compatible(look, request, {}, status=status, headers=headers)
-
-
-def _compatible(
-    look: Snapshot,
-    request: Request,
-    times: Mapping[str, str],
-    *,
-    status: int = 200,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    envelope = render_compatible(look, times=times, root=request.scope.get("root_path", ""))
-    return Response(to_json(envelope), status, headers, JSON)
+    own = wants_own(request)
+    body = render(look) if own else render_compatible(look, root=request.scope.get("root_path", ""))
+    return Response(to_json(body), status, headers, MEDIA_TYPE if own else JSON)
 
 
 def missing(request: Request, job_id: str) -> Response:
@@ -84,6 +78,8 @@ def many(jobs: Sequence[Job], gone: Sequence[str]) -> Response:
 
 def _linked(look: Snapshot, job: Job) -> Snapshot:
     """The look with each file's address, relative to the service's, in the place of its bytes."""
+    if job.chunks is not None:
+        look = replace(look, data={**look.data, "stream": "sse"})
     if not job.outcome.files:
         return look
     numbers = iter(range(len(job.outcome.files)))
@@ -133,9 +129,12 @@ async def plain(value: Any) -> Response:
     """A plain endpoint's answer: a file's bytes, or JSON with the files in it as base64."""
     if isinstance(value, FileValue):
         return file(value, attached=False)
-    if files_of(value):
-        value = with_files(await written_out(value), _file_object)
-    return Response(to_json(value), media_type=JSON)
+    return Response(to_json(await with_file_objects(value) if files_of(value) else value), media_type=JSON)
+
+
+async def with_file_objects(value: Any) -> Any:
+    """A plain value with each file as the JSON object that media-toolkit reads."""
+    return with_files(await written_out(value), _file_object)
 
 
 def _file_object(file: FileValue) -> dict[str, Any]:

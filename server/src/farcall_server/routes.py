@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict
 
 from farcall_server import inputs, replies, waiting
+from farcall_server.chunks import Chunks
 from farcall_server.outputs import plain
 from farcall_server.progress import JobProgress
 from farcall_server.queue import Job, Store
@@ -70,6 +71,7 @@ class Submit:
             return self._refuse(request)
         read = await inputs.read(request, self.signature, most_bytes=self.most_bytes)
         job = Job(path, read.arguments, ttl_s=self.ttl_s, folder=read.folder)
+        job.chunks = Chunks() if self.signature.streams else None
         if not await self.store.accept(job):
             read.folder.discard()
             return self._refuse(request)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import queue
 import threading
 import traceback
@@ -14,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 from farcall.errors import JobCancelled
 from farcall.jobs import State
 
+from farcall_server.chunks import awaited, drained
 from farcall_server.outputs import files_of, paths_of, plain
 from farcall_server.progress import JobProgress
 from farcall_server.queue import Job, Listener, Outcome, Store
@@ -124,7 +124,7 @@ class ThreadLane:
             return
         try:
             result = self.signature.function(**_arguments(self.signature, self.store, job))
-            outcome = _succeeded(result, job.folder)
+            outcome = _succeeded(drained(result, self.store, job), job.folder)
         except BaseException as error:  # noqa: BLE001 - a user's function may raise anything; the server goes on
             outcome = _failed(error, cancelling=job.cancelling)
         _finish(self.store, job, outcome)
@@ -154,9 +154,7 @@ class LoopLane:
     async def _run(self, job: Job) -> Outcome:
         try:
             result = self.signature.function(**_arguments(self.signature, self.store, job))
-            if inspect.isawaitable(result):  # a decorator may have made it a plain function
-                result = await result
-            return _succeeded(result, job.folder)
+            return _succeeded(await awaited(result, self.store, job), job.folder)
         except BaseException as error:  # noqa: BLE001 - as above; also the cancellation a client asked for
             return _failed(error, cancelling=job.cancelling)
 
@@ -232,8 +230,10 @@ def reason(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
-    """The traceback from the user's function on, without the line of ours that called it."""
-    shown = error.__traceback__ and error.__traceback__.tb_next
+    """The traceback from the user's function on, without the lines of ours that called it."""
+    shown = error.__traceback__
+    while shown is not None and shown.tb_frame.f_globals.get("__name__", "").startswith("farcall_server."):
+        shown = shown.tb_next
     try:
         return "".join(traceback.format_exception(type(error), error, shown))[-LONGEST_TRACEBACK:]
     except Exception:  # noqa: BLE001 - as above
