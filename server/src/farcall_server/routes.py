@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 from farcall.jobs import Snapshot, State
@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict
 
-from farcall_server import inputs, replies, waiting
+from farcall_server import inputs, repeats, replies, waiting
 from farcall_server.chunks import Chunks
 from farcall_server.outputs import plain
 from farcall_server.progress import JobProgress
@@ -56,6 +56,7 @@ class Submit:
         lane: Where they run.
         ttl_s: Seconds their results are kept.
         most_bytes: The largest body taken.
+        arrivals: Those that are being accepted now.
     """
 
     signature: Signature
@@ -63,17 +64,23 @@ class Submit:
     lane: Lane
     ttl_s: float
     most_bytes: int
+    arrivals: repeats.Arrivals = field(default_factory=repeats.Arrivals)
 
     async def __call__(self, request: Request) -> Response:
         """Accept the call as a job, and wait for it as long as the client prefers."""
         path = self.signature.spec.path
-        if self.store.full(path):  # before a large body is read in vain
+        job_id = repeats.job_id(request, path)
+        repeated = job_id is not None and self.store.get(job_id) is not None
+        if not repeated and self.store.full(path):  # before a large body is read in vain
             return self._refuse(request)
         read = await inputs.read(request, self.signature, most_bytes=self.most_bytes)
-        job = Job(path, read.arguments, ttl_s=self.ttl_s, folder=read.folder)
-        job.chunks = Chunks() if self.signature.streams else None
-        if not await self.store.accept(job):
+        made = Job(path, read.arguments, ttl_s=self.ttl_s, folder=read.folder)
+        made.id = made.id if job_id is None else job_id
+        made.chunks = Chunks() if self.signature.streams else None
+        job = await self.arrivals.accept(self.store, made)
+        if job is not made:
             read.folder.discard()
+        if job is None:
             return self._refuse(request)
         self.lane.wake()
         if prefer := request.headers.get("prefer"):
