@@ -91,3 +91,15 @@ def test_it_stops_at_once_while_jobs_run_and_warns_of_nothing(start, how):
     _, errors = process.communicate(timeout=8)
     assert errors == ""
     assert process.returncode in {0, -how}
+
+
+@pytest.mark.parametrize(
+    ("environment", "warned"),
+    [({"FTAPI_HOST": "0.0.0.0"}, True), ({"FTAPI_HOST": "0.0.0.0", "FTAPI_API_KEYS": "k"}, False), ({}, False)],
+)
+def test_a_server_that_others_reach_without_a_key_says_so_loudly(start, environment, warned):
+    process = start(FTAPI_PORT="0", **environment)
+    assert "serves at" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert ("everybody who reaches it may run its functions" in said) is warned

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from farcall_server import documents, replies, serving, signature, worker
+from farcall_server import documents, keys, replies, serving, signature, worker
 from farcall_server.hosts import HostCheck
 from farcall_server.queue import MemoryStore, Store
 from farcall_server.routes import Endpoint, Handler, Jobs, Plain, Submit, health
@@ -44,6 +44,8 @@ class FastTaskAPI(FastAPI):
         max_upload_bytes: The largest body of a request, in bytes; a larger one is refused with 413.
         allowed_hosts: Names beside the loopback's own that may stand in a request's Host and Origin while the server
             listens on the loopback; for a server behind a proxy. None: `FTAPI_ALLOWED_HOSTS`, separated by commas.
+        api_keys: Keys of which a caller must show one, as `Authorization: Bearer …`. None: `FTAPI_API_KEYS`, separated
+            by commas; none there or an empty list: everybody may call.
         **options: As for FastAPI. `dependencies` apply to the job routes too.
     """
 
@@ -54,6 +56,7 @@ class FastTaskAPI(FastAPI):
         result_ttl_s: float = 3600.0,
         max_upload_bytes: int = 4 * GIBIBYTE,
         allowed_hosts: Collection[str] | None = None,
+        api_keys: Collection[str] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(title=title, **options)
@@ -65,6 +68,9 @@ class FastTaskAPI(FastAPI):
         self._crew = worker.Crew(PLAIN_THREADS, "farcall-plain")
         self._documented: list[documents.Documented] = []
         self._known_dependencies = tuple(self.router.dependencies)
+        self.api_keys = keys.configured(api_keys)
+        if self.api_keys:
+            self.add_middleware(keys.KeyCheck, keys=self.api_keys, open_paths=self._open_paths())
         self.add_middleware(HostCheck, allowed=_allowed(allowed_hosts))
         self._add_job_routes()
         self.router.lifespan_context = self._around(self.router.lifespan_context)
@@ -157,13 +163,17 @@ class FastTaskAPI(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, with the job endpoints."""
-        return documents.describe(super().openapi(), self._documented)
+        return documents.describe(super().openapi(), self._documented, keyed=bool(self.api_keys))
 
     def release(self) -> None:
         """Answer every request that waits for a job with what is known now: the server is about to stop."""
         self.store.release()
 
     # --- routes
+
+    def _open_paths(self) -> Collection[str]:
+        docs = (self.openapi_url, self.docs_url, self.redoc_url, self.swagger_ui_oauth2_redirect_url)
+        return ["/health", *(path for path in docs if path)]
 
     def _add_job_routes(self) -> None:
         jobs = Jobs(store=self.store)

@@ -19,6 +19,8 @@ REFERENCE: Final = "#/components/schemas/{model}"
 MARK: Final[Mapping[str, Any]] = {"protocol": VERSION, "version": "0.1.0"}
 """How a client knows this server in the document's `info`."""
 
+KEY_SCHEME: Final = "ApiKey"
+
 JOB_SCHEMA: Final[Mapping[str, Any]] = {
     "title": "Job",
     "type": "object",
@@ -69,10 +71,15 @@ class Documented:
     tags: Sequence[str] = ()
 
 
-def describe(document: Mapping[str, Any], operations: Sequence[Documented]) -> dict[str, Any]:
+def describe(document: Mapping[str, Any], operations: Sequence[Documented], *, keyed: bool = False) -> dict[str, Any]:
     """A copy of FastAPI's document with the operations it does not know.
 
     What FastAPI has already written of an operation (the headers and security of its dependencies) is kept.
+
+    Args:
+        document: FastAPI's.
+        operations: Those to add.
+        keyed: Whether a caller must show a key.
     """
     made = copy.deepcopy(dict(document))
     made["info"] = {**made.get("info", {}), "farcall": dict(MARK)}
@@ -85,6 +92,19 @@ def describe(document: Mapping[str, Any], operations: Sequence[Documented]) -> d
             path[method.lower()] = {**known, **_operation(operation, spec, method, known, schemas)}
     if not schemas:
         del made["components"]["schemas"]
+    return _keyed(made) if keyed else made
+
+
+def _keyed(made: dict[str, Any]) -> dict[str, Any]:
+    """The document, saying that every operation wants a key and how it is shown."""
+    made["components"].setdefault("securitySchemes", {})[KEY_SCHEME] = {"type": "http", "scheme": "bearer"}
+    made["security"] = [*made.get("security", ()), {KEY_SCHEME: []}]
+    for item in made.get("paths", {}).values():
+        for operation in item.values():
+            if isinstance(operation, dict) and "responses" in operation:
+                operation["responses"].setdefault("401", {"description": "The key is missing or unknown."})
+                if "security" in operation:  # its own would stand in the place of the document's
+                    operation["security"] = [{**way, KEY_SCHEME: []} for way in operation["security"]]
     return made
 
 

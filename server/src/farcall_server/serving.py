@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 from farcall.errors import ConfigError
 
+from farcall_server.hosts import is_loopback
+
 if TYPE_CHECKING:
     from farcall_server.app import FastTaskAPI
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8000
+UNLOCKED: Final = (
+    "WARNING: this server can be reached from other machines, and everybody who reaches it may run its functions.\n"
+    "         Set FTAPI_API_KEYS (or FastTaskAPI(api_keys=[…])), or listen on 127.0.0.1.\n"
+)
+
 GRACE_S: Final = 10
 """Seconds that open requests have to end once the server is told to stop."""
 
@@ -63,6 +70,9 @@ class Server(uvicorn.Server):
         if self.started:
             sys.stdout.write(self.greeting() + "\n")
             sys.stdout.flush()
+            if not (is_loopback(self.bound[0]) or self.served.api_keys):
+                sys.stderr.write(UNLOCKED)
+                sys.stderr.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer everybody who waits, then stop."""
@@ -72,9 +82,15 @@ class Server(uvicorn.Server):
     @property
     def url(self) -> str:
         """The address under which the app is found, once it is."""
-        bound: tuple[str, int] = self.servers[0].sockets[0].getsockname()[:2]
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound[0], bound[0])  # noqa: S104 - not bound to, shown
-        return f"http://[{host}]:{bound[1]}" if ":" in host else f"http://{host}:{bound[1]}"
+        bound, port = self.bound
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, bound)  # noqa: S104 - not bound to, shown
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def bound(self) -> tuple[str, int]:
+        """The address and the port it listens on, once it does."""
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        return host, port
 
     def greeting(self) -> str:
         """One line: what is served where, and where its documentation is."""
