@@ -73,9 +73,9 @@ class Submit:
         repeated = job_id is not None and self.store.get(job_id) is not None
         if not repeated and self.store.full(path):  # before a large body is read in vain
             return self._refuse(request)
-        read = await inputs.read(request, self.signature, most_bytes=self.most_bytes)
-        made = Job(path, read.arguments, ttl_s=self.ttl_s, folder=read.folder)
-        made.id = made.id if job_id is None else job_id
+        read = await inputs.read(request, self.signature, most_bytes=self.most_bytes, folder=self.store.folder())
+        made = Job(path, read.arguments, ttl_s=self.ttl_s, folder=read.folder, job_id=job_id)
+        made.given = read.given
         made.chunks = Chunks() if self.signature.streams else None
         job = await self.arrivals.accept(self.store, made)
         if job is not made:
@@ -163,6 +163,7 @@ class Jobs:
         if job is None:
             return replies.missing(request, request.path_params["job_id"])
         self.store.cancel(job)
+        await self.store.settled(job)
         return await replies.job(request, job)
 
     async def file(self, request: Request) -> Response:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import sys
+import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -24,7 +27,7 @@ UNLOCKED: Final = (
 )
 
 GRACE_S: Final = 10
-"""Seconds that open requests have to end once the server is told to stop."""
+"""Seconds that open requests have to end once the server is told to stop; jobs have the app's."""
 
 
 def serve(app: FastTaskAPI, *, host: str | None = None, port: int | None = None) -> None:
@@ -39,11 +42,29 @@ def serve(app: FastTaskAPI, *, host: str | None = None, port: int | None = None)
         ConfigError: `FTAPI_PORT` is no port number.
         SystemExit: It could not start; the log says why.
     """
-    server = Server(app, host=host or os.environ.get("FTAPI_HOST") or HOST, port=_port() if port is None else port)
-    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C has done its work by now
+    server = Server(
+        app,
+        host=host or os.environ.get("FTAPI_HOST") or HOST,
+        port=_port() if port is None else port,
+        kept_in=app.kept_in,
+    )
+    with contextlib.suppress(KeyboardInterrupt), _heeded():  # Ctrl-C has done its work by now
         server.run()
     if not server.started:
         raise SystemExit(3)
+
+
+@contextlib.contextmanager
+def _heeded() -> Iterator[None]:
+    """Exit with 0 on SIGTERM, which uvicorn raises once more when it has stopped because of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _port() -> int:
@@ -56,19 +77,21 @@ def _port() -> int:
 class Server(uvicorn.Server):
     """uvicorn, saying where the app is found, and letting waiting clients go before it stops."""
 
-    def __init__(self, app: FastTaskAPI, *, host: str, port: int) -> None:
+    def __init__(self, app: FastTaskAPI, *, host: str, port: int, kept_in: str = "") -> None:
         super().__init__(
             uvicorn.Config(
                 app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S
             )
         )
-        self.served = app
+        self.served, self.kept_in = app, kept_in
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and say where."""
         await super().startup(sockets)
         if self.started:
             sys.stdout.write(self.greeting() + "\n")
+            if self.kept_in:
+                sys.stdout.write(f"Its jobs are kept in {self.kept_in}\n")
             sys.stdout.flush()
             if not (is_loopback(self.bound[0]) or self.served.api_keys):
                 sys.stderr.write(UNLOCKED)
