@@ -56,7 +56,7 @@ class FastTaskAPI(FastAPI):
         **options: As for FastAPI. `dependencies` apply to the job routes too.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - as FastAPI's, each by name
         self,
         *,
         title: str = "FastTaskAPI",
