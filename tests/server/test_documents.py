@@ -124,3 +124,7 @@ def test_two_paths_with_one_last_segment_have_two_operation_ids():
         app.task_endpoint(path)(lambda: 1)
     ids = [path["post"]["operationId"] for path in app.openapi()["paths"].values()]
     assert len(set(ids)) == 2
+
+
+def test_the_document_bears_the_mark_by_which_older_clients_know_a_service_that_makes_jobs(app):
+    assert app.openapi()["info"]["fast-task-api"]

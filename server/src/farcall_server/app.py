@@ -213,7 +213,7 @@ class FastTaskAPI(FastAPI):
         self._route("/status", jobs.status_posted, ["POST"])
         self._route("/stream/{job_id}", Streams(store=self.store), ["GET"])
         self._route("/cancel/{job_id}", jobs.cancel, ["POST"])
-        self._route("/jobs/{job_id}/files/{number:int}", jobs.file, ["GET"])
+        self._route("/jobs/{job_id}/files/{number:int}", jobs.file, ["GET", "HEAD"])
         self.router.routes.append(Route("/health", Endpoint(health), methods=["GET"], include_in_schema=False))
 
     def _serve(

@@ -19,6 +19,10 @@ REFERENCE: Final = "#/components/schemas/{model}"
 MARK: Final[Mapping[str, Any]] = {"protocol": VERSION, "version": "0.1.0"}
 """How a client knows this server in the document's `info`."""
 
+# Source: fastsdk 0.4.26, run 2026-11-24: without it, it takes a job's envelope for the result.
+OLDER_MARK: Final = "fast-task-api"
+"""How FastTaskAPI's and APIPod's clients know that a service makes jobs."""
+
 KEY_SCHEME: Final = "ApiKey"
 
 JOB_SCHEMA: Final[Mapping[str, Any]] = {
@@ -82,7 +86,7 @@ def describe(document: Mapping[str, Any], operations: Sequence[Documented], *, k
         keyed: Whether a caller must show a key.
     """
     made = copy.deepcopy(dict(document))
-    made["info"] = {**made.get("info", {}), "farcall": dict(MARK)}
+    made["info"] = {**made.get("info", {}), "farcall": dict(MARK), OLDER_MARK: MARK["version"]}
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     specs = unique_names(tuple(operation.signature.spec for operation in operations))
     for operation, spec in zip(operations, specs, strict=True):

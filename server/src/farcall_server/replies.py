@@ -16,6 +16,7 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from farcall_server import ranges
 from farcall_server.outputs import files_of, with_files
 from farcall_server.queue import Job
 from farcall_server.uploads import UNKNOWN, is_media_type
@@ -104,12 +105,14 @@ async def _in_base64(file: FileValue) -> FileValue:
     return replace(file, body=Base64Body(base64.b64encode(content).decode()))
 
 
-def file(value: FileValue, *, attached: bool) -> Response:
+def file(value: FileValue, *, attached: bool, part: range | None = None, tag: str | None = None) -> Response:
     """A file's bytes, piece by piece.
 
     Args:
         value: The file; one that lies elsewhere is a redirect.
         attached: Whether a browser should save it instead of showing it.
+        part: The bytes that were asked for; None: all.
+        tag: An entity tag, which says that a part may be asked for; None: it may not.
     """
     if value.body is None:
         return RedirectResponse(value.url or "/")
@@ -118,11 +121,22 @@ def file(value: FileValue, *, attached: bool) -> Response:
         headers["Content-Disposition"] = f"attachment; filename*=utf-8''{quote(value.name, safe='')}"
     media_type = value.media_type if is_media_type(value.media_type) else UNKNOWN
     headers["Content-Type"] = media_type
+    if tag is not None:
+        headers |= {"Accept-Ranges": "bytes", "ETag": tag}
+    if part is not None:
+        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{value.body.length}"
+        headers["Content-Length"] = str(len(part))
+        return StreamingResponse(ranges.cut(value.body.chunks(), part), 206, headers)
     if isinstance(value.body, BytesBody):
         return Response(value.body.content, headers=headers)
     if value.body.length is not None:
         headers["Content-Length"] = str(value.body.length)
     return StreamingResponse(value.body.chunks(), headers=headers)
+
+
+def no_such_part(size: int) -> Response:
+    """416: the file ends before the part that was asked for begins."""
+    return Response(b'{"detail":"The file has no such part."}', 416, {"Content-Range": f"bytes */{size}"}, JSON)
 
 
 async def plain(value: Any) -> Response:

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict
 
-from farcall_server import inputs, repeats, replies, waiting
+from farcall_server import inputs, ranges, repeats, replies, waiting
 from farcall_server.chunks import Chunks
 from farcall_server.outputs import plain
 from farcall_server.progress import JobProgress
@@ -167,13 +167,28 @@ class Jobs:
         return await replies.job(request, job)
 
     async def file(self, request: Request) -> Response:
-        """`GET /jobs/{id}/files/{n}`: one of a result's files."""
+        """`GET /jobs/{id}/files/{n}`: one of a result's files, or the part of it that `Range` names."""
         job = self.store.get(request.path_params["job_id"])
         files: Sequence[FileValue] = () if job is None else job.outcome.files
         number = request.path_params["number"]
         if number >= len(files):
             raise HTTPException(404, "No such file, or its job's result is no longer kept.")
-        return replies.file(files[number], attached=True)
+        value = files[number]
+        size = None if value.body is None else value.body.length
+        if job is None or size is None:
+            return replies.file(value, attached=True)
+        tag = f'"{job.id}-{number}"'  # a result never changes
+        try:
+            part = ranges.asked(_range(request, tag), size)
+        except ranges.UnsatisfiableError:
+            return replies.no_such_part(size)
+        return replies.file(value, attached=True, part=part, tag=tag)
+
+
+def _range(request: Request, tag: str) -> str | None:
+    """The `Range` header, unless `If-Range` tells that the client has a part of another file."""
+    told = request.headers.get("if-range")
+    return request.headers.get("range") if request.method == "GET" and told in {None, tag} else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
