@@ -126,5 +126,8 @@ def test_two_paths_with_one_last_segment_have_two_operation_ids():
     assert len(set(ids)) == 2
 
 
-def test_the_document_bears_the_mark_by_which_older_clients_know_a_service_that_makes_jobs(app):
-    assert app.openapi()["info"]["fast-task-api"]
+def test_older_clients_know_by_a_mark_and_a_schema_that_jobs_are_made_and_must_be_asked_for_again(app):
+    app.task_endpoint("/f")(lambda: 1)
+    document = app.openapi()
+    assert document["info"]["fast-task-api"]
+    assert "JobResult" in document["components"]["schemas"]

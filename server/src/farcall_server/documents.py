@@ -26,7 +26,7 @@ OLDER_MARK: Final = "fast-task-api"
 KEY_SCHEME: Final = "ApiKey"
 
 JOB_SCHEMA: Final[Mapping[str, Any]] = {
-    "title": "Job",
+    "title": "JobResult",  # the name by which fastsdk 0.4.26 knows that it must ask again
     "type": "object",
     "description": "One submitted call. Ask for it again under GET /status/{id}.",
     "required": ["id", "status"],
