@@ -43,7 +43,8 @@ class Load:
         self.url = ""
 
     async def start(self):
-        self.process = subprocess.Popen([sys.executable, str(self.script)], stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, str(self.script)]
+        self.process = await asyncio.to_thread(subprocess.Popen, command, stdout=subprocess.PIPE, text=True)
         line = await asyncio.to_thread(self.process.stdout.readline)
         self.url = line.split(" serves at ")[1].split()[0]
 
