@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from farcall_fasttaskapi.envelope import MEDIA_TYPE
+from farcall_server import FastTaskAPI
 
 OWN = {"accept": MEDIA_TYPE, "prefer": "wait=20"}
 
@@ -103,3 +104,24 @@ def test_a_repeated_upload_leaves_no_file_behind(serve, app):
             "/size", files={"photo": ("a.bin", b"x" * 100_000)}, headers={**OWN, "idempotency-key": "a"}
         )
         assert reply.json()["result"] == 100_000
+
+
+def test_a_repeated_submission_is_known_after_a_restart(serve, tmp_path):
+    calls = []
+
+    def make():
+        app = FastTaskAPI(queue=f"sqlite:///{tmp_path / 'jobs.db'}")
+
+        @app.task_endpoint("/note")
+        def note(n: int) -> int:
+            calls.append(n)
+            return n
+
+        return serve(app)
+
+    first = make()
+    before = submit(first, "a").json()
+    first.server.stop()
+    after = submit(make(), "a").json()
+    assert (after["id"], after["result"]) == (before["id"], 1)
+    assert calls == [1]
