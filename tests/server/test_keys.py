@@ -65,7 +65,7 @@ def test_each_of_the_keys_opens_it(client, shown):
     assert client.get("/own", headers=headers).json() == "own"
 
 
-@pytest.mark.parametrize("path", ["/health", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/docs", "/openapi.json"])
 def test_health_and_documentation_need_no_key(client, path):
     assert client.get(path).status_code == 200
 

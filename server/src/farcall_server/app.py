@@ -21,7 +21,7 @@ from farcall_server import documents, inputs, keys, places, replies, serving, si
 from farcall_server.hosts import HostCheck
 from farcall_server.ledger import Ledger
 from farcall_server.queue import MemoryStore, Rules
-from farcall_server.routes import Endpoint, Handler, Jobs, Plain, Submit, health
+from farcall_server.routes import Endpoint, Handler, Jobs, Plain, Ready, Submit, health
 from farcall_server.streaming import Streams
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -205,7 +205,10 @@ class FastTaskAPI(FastAPI):
 
     def _open_paths(self) -> Collection[str]:
         docs = (self.openapi_url, self.docs_url, self.redoc_url, self.swagger_ui_oauth2_redirect_url)
-        return ["/health", *(path for path in docs if path)]
+        return [*self._health_routes(), *(path for path in docs if path)]
+
+    def _health_routes(self) -> dict[str, Handler]:
+        return {"/health": health, "/health/live": health, "/health/ready": Ready(store=self.store)}
 
     def _add_job_routes(self) -> None:
         jobs = Jobs(store=self.store)
@@ -214,7 +217,8 @@ class FastTaskAPI(FastAPI):
         self._route("/stream/{job_id}", Streams(store=self.store), ["GET"])
         self._route("/cancel/{job_id}", jobs.cancel, ["POST"])
         self._route("/jobs/{job_id}/files/{number:int}", jobs.file, ["GET", "HEAD"])
-        self.router.routes.append(Route("/health", Endpoint(health), methods=["GET"], include_in_schema=False))
+        for path, handler in self._health_routes().items():
+            self.router.routes.append(Route(path, Endpoint(handler), methods=["GET"], include_in_schema=False))
 
     def _serve(
         self,

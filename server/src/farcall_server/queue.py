@@ -295,6 +295,11 @@ class Store(Protocol):
         """
         ...
 
+    @property
+    def ready(self) -> bool:
+        """Whether jobs are taken on; not while the server stops."""
+        ...
+
     def waiting(self, endpoint: str) -> int:
         """How many of the endpoint's jobs wait."""
         ...
@@ -413,6 +418,11 @@ class MemoryStore:
         self._drainers: set[Listener] = set()
         self._written: set[str] = set()  # ended jobs that are read from the durable place
         self._recent: deque[str] = deque()
+
+    @property
+    def ready(self) -> bool:
+        """Whether jobs are taken on; not while the server stops."""
+        return not self._released
 
     def __len__(self) -> int:
         return len(self._jobs.keys() | self._written)

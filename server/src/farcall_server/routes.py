@@ -242,8 +242,21 @@ def _tasks(response: Response) -> list[BackgroundTask]:
 
 
 async def health(request: Request) -> Response:  # noqa: ARG001 - a handler's signature
-    """`GET /health`: the server answers."""
+    """`GET /health` and `/health/live`: the server answers."""
     return Response(b'{"status":"running"}', media_type="application/json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """Tells a load balancer whether to send calls here."""
+
+    store: Store
+
+    async def __call__(self, request: Request) -> Response:  # noqa: ARG002 - a handler's signature
+        """`GET /health/ready`: 200 while jobs are taken on, 503 once the server stops."""
+        if self.store.ready:
+            return Response(b'{"status":"ready"}', media_type="application/json")
+        return Response(b'{"status":"stopping"}', 503, media_type="application/json")
 
 
 def _number(text: str | None, name: str, default: float | None) -> float | None:
