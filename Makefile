@@ -9,7 +9,7 @@ export UV_BUILD_CONSTRAINT = constraints.txt
 export PIP_BUILD_CONSTRAINT = constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types system-deps bench constraints clean
+.PHONY: help install demo test rivals check lint types system-deps bench constraints clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -20,9 +20,12 @@ demo: .venv/installed ## a photograph through a job server on this machine (PHOT
 	@$(BIN)/farcall demo $(if $(PHOTO),--photo "$(PHOTO)")
 
 test: .venv/installed ## every test that needs nothing beside Python packages
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not rivals"
 
-check: lint types test ## what CI runs: lint, types, tests and what needs `make system-deps`
+rivals: .venv/installed ## our providers against other projects' servers and documents, fetched into .rivals
+	$(BIN)/pytest -m rivals tests/rivals
+
+check: lint types test rivals ## what CI runs: lint, types, tests and what needs `make system-deps`
 
 lint: .venv/installed ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -32,7 +35,7 @@ types: .venv/installed ## mypy, strict
 	$(BIN)/mypy
 
 system-deps: ## install what tests need beside Python packages
-	@echo "Nothing is needed beside Python packages yet."
+	command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq npm; }
 
 bench: .venv/installed ## what importing, a call and many jobs cost
 	$(BIN)/python benchmarks/import_time.py
@@ -47,7 +50,7 @@ constraints: .venv/installed ## pin everything anew, at what is newest now
 	  > .venv/newest/pins && cp .venv/newest/pins constraints.txt && rm -rf .venv/newest
 
 clean: ## remove .venv and everything made
-	rm -rf .venv demo-output .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .rivals demo-output .mypy_cache .ruff_cache .hypothesis
 
 # Made anew when a pin or a member's pyproject.toml changes; uv is the quick way, pip the one that is always there.
 .venv/installed: constraints.txt pyproject.toml $(MEMBERS:%=%/pyproject.toml)

@@ -49,9 +49,10 @@ def test_a_photograph_that_is_none_ends_in_an_error_and_leaves_nothing(own_home)
     done = subprocess.run(
         [*DEMO, "--photo", "text.jpg"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 1
-    assert "cannot identify image" in done.stderr
-    assert not answers(port_in(Path("demo-output/service.log").read_text()))
+    assert done.returncode == 2
+    assert "no picture" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not Path("demo-output").exists()
     assert subprocess.run([*DEMO, "--photo", "none.jpg"], capture_output=True, check=False).returncode == 2
 
 

@@ -1,10 +1,17 @@
 """Writes docs/hooks.md from the hooks' own signatures and docstrings: `.venv/bin/python tests/house/hooks_page.py`."""
 
 import ast
+import dataclasses
 import inspect
 from pathlib import Path
 
-from farcall import hookspecs
+from farcall import hookspecs, jobs, wire
+
+VALUES = (
+    hookspecs.ProviderFacts, hookspecs.Call, wire.Request, wire.Response, wire.StreamEvent, wire.Document,
+    jobs.Snapshot, jobs.Chunk, jobs.Log, jobs.Missing, jobs.Rejected, jobs.JobRef, jobs.Event,
+    wire.FileValue, wire.FilePolicy, hookspecs.Credential, hookspecs.Grant,
+)  # fmt: skip
 
 PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
 HEAD = """\
@@ -12,6 +19,9 @@ HEAD = """\
 
 Every hook a plugin can implement, from `farcall.hookspecs`. Mark yours with `@farcall.hookimpl`; leave out arguments
 you do not need. How they fit together: [write-a-provider.md](write-a-provider.md).
+
+A plugin is found by its entry point's group: `farcall.providers` and `farcall.extensions` hold modules with hooks,
+`farcall.commands` a `typer.Typer` that becomes a command of `farcall`.
 """
 
 
@@ -33,6 +43,10 @@ def render() -> str:
     for hook in hooks():
         text = inspect.cleandoc(ast.get_docstring(hook, clean=False) or "")
         parts.append(f"## {hook.name}\n\n```\n{signature(hook)}\n```\n\n```text\n{text}\n```\n")
+    parts.append("# The values\n\nWhat the hooks are handed and give back; each is frozen and made by keyword.\n")
+    for value in VALUES:
+        fields = "\n".join(f"{field.name}: {field.type}" for field in dataclasses.fields(value))
+        parts.append(f"## {value.__name__}\n\n```text\n{inspect.getdoc(value)}\n```\n\n```text\n{fields}\n```\n")
     return "\n".join(parts)
 
 

@@ -1,9 +1,26 @@
 """The service that the journeys call."""
 
 import asyncio
+import datetime as dt
+import enum
 import threading
+from dataclasses import dataclass
 
 from farcall_server import FastTaskAPI, File, JobProgress
+from pydantic import BaseModel
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclass
+class Point:
+    x: int
+
+
+class Model(BaseModel):
+    when: dt.date
 
 
 def make_app():  # noqa: C901 - one function an endpoint
@@ -47,6 +64,10 @@ def make_app():  # noqa: C901 - one function an endpoint
     @app.task_endpoint("/echo")
     def echo(value: dict) -> dict:
         return value
+
+    @app.task_endpoint("/typed")
+    def typed(colour: Colour, point: Point, models: list[Model]) -> list:
+        return [colour.value, point.x, [model.when.isoformat() for model in models]]
 
     @app.endpoint("/plain", methods=["GET", "POST"])
     def plain(q: str = "x") -> dict:

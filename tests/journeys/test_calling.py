@@ -3,26 +3,35 @@
 import asyncio
 import datetime as dt
 import decimal
-import enum
 import inspect
 import json
 import pydoc
 import subprocess
 import sys
 import uuid
-from dataclasses import dataclass
 
 import farcall
 import numpy as np
 import pytest
 from farcall import errors
 from farcall.jobs import JobRef
-from pydantic import BaseModel
+
+from journeys.fries import Colour, Model, Point
 
 
 def test_a_service_is_found_out_and_its_endpoints_are_functions(svc):
     assert svc.binding.provider == "fasttaskapi"
-    assert list(svc.endpoints) == ["make_fries", "add", "boom", "wait_at_gate", "turn", "sizes", "echo", "plain"]
+    assert list(svc.endpoints) == [
+        "make_fries",
+        "add",
+        "boom",
+        "wait_at_gate",
+        "turn",
+        "sizes",
+        "echo",
+        "typed",
+        "plain",
+    ]
     assert str(inspect.signature(svc.add)) == "(a: int, b: int = 1)"
     assert repr(svc.add) == "add(a: int, b: int = 1)"
     assert "make_fries" in dir(svc)
@@ -162,19 +171,6 @@ def test_several_files_and_a_file_inside_a_result(svc):
     assert result["first"].read() == b"a"
 
 
-class Colour(enum.Enum):
-    RED = "red"
-
-
-@dataclass
-class Point:
-    x: int
-
-
-class Model(BaseModel):
-    when: dt.date
-
-
 def test_values_that_pydantic_can_write_are_written(svc):
     moment = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
     given = {
@@ -198,6 +194,17 @@ def test_values_that_pydantic_can_write_are_written(svc):
         "array": [0, 1, 2],
     }
     assert svc.add(a=np.int64(3)) == 4
+
+
+def test_a_value_of_the_functions_own_type_is_taken(svc):
+    day = Model(when=dt.date(2026, 1, 2))
+    assert svc.typed(colour=Colour.RED, point=Point(1), models=[day, {"when": "2026-01-03"}]) == [
+        "red",
+        1,
+        ["2026-01-02", "2026-01-03"],
+    ]
+    with pytest.raises(errors.InputError, match="colour cannot be 'blue'"):
+        svc.typed(colour="blue", point=Point(1), models=[])
 
 
 def test_a_binding_with_endpoints_needs_no_discovery(url):

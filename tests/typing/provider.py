@@ -1,6 +1,7 @@
 """How a provider's author writes against farcall: every hook, typed. Never executed; mypy checks it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_type
 
@@ -141,6 +142,15 @@ def farcall_file_transport(endpoint: EndpointSpec, parameter: str, file: FileVal
     """A policy by what is known of the file."""
     assert_type(endpoint.parameters[parameter].required, bool)
     return FilePolicy()
+
+
+@hookimpl
+def farcall_next_page(call: Call, page: Snapshot) -> Call | Request | None:
+    """The next page's call, by a number counted up; None after the last one."""
+    if not page.result:
+        return None
+    number = int(call.arguments.get("page", 1)) + 1
+    return replace(call, arguments={**call.arguments, "page": number})
 
 
 @hookimpl

@@ -7,6 +7,7 @@ import sys
 import typing
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Annotated, Any, Final, NotRequired, Optional, Required
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -22,20 +23,26 @@ _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
 class Checker:
-    """One endpoint's arguments, compiled once.
-
-    Attributes:
-        signature: The endpoint's signature, for `help()` and error messages.
-        takes_files: Names of the parameters that are files.
-    """
+    """One endpoint's arguments, compiled once: when it is first called, since a service may have thousands."""
 
     def __init__(self, endpoint: EndpointSpec) -> None:
         self._name = endpoint.name
         self._order = tuple(endpoint.parameters)
-        self._parameters = endpoint.parameters
-        self._validate = _compiled(endpoint)
-        self.signature = signature(endpoint)
-        self.takes_files = frozenset(n for n, p in endpoint.parameters.items() if mentions_file(p.type))
+        self._endpoint = endpoint
+
+    @cached_property
+    def _validate(self) -> Any:
+        return _compiled(self._endpoint)
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """The endpoint's signature, for `help()` and error messages."""
+        return signature(self._endpoint)
+
+    @cached_property
+    def takes_files(self) -> frozenset[str]:
+        """Names of the parameters that are files."""
+        return frozenset(n for n, p in self._endpoint.parameters.items() if mentions_file(p.type))
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments by name, cast: JSON values, and `File`s where a parameter is a file.
@@ -64,9 +71,9 @@ class Checker:
         return {**given, **kwargs}
 
     def _once_more(self, given: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
-        """NumPy's numbers are not pydantic's; try again with Python's."""
-        if "numpy" in sys.modules:
-            plain = {k: v if k in self.takes_files else without_numpy(v) for k, v in given.items()}
+        """Try again with the values as they would be written: an Enum's value, a model's fields, NumPy's numbers."""
+        plain = {k: v if k in self.takes_files or type(v) in _PLAIN else _written(v) for k, v in given.items()}
+        if any(plain[k] is not v for k, v in given.items()):
             try:
                 values: dict[str, Any] = self._validate(plain, context=LOCAL)
             except ValidationError as second:
@@ -150,6 +157,14 @@ def without_numpy(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_numpy(item) for key, item in value.items()}
     return value
+
+
+def _written(value: Any) -> Any:
+    """The value as JSON would hold it; as it is if JSON cannot."""
+    try:
+        return to_jsonable_python(value, inf_nan_mode="constants", fallback=_fallback)
+    except (PydanticSerializationError, ValueError):
+        return value
 
 
 def _fallback(value: Any) -> Any:

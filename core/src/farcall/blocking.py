@@ -171,7 +171,7 @@ class Endpoint:
     def __signature__(self) -> inspect.Signature:
         return self._async.__signature__
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call it and wait for the result.
 
         Raises:
@@ -184,7 +184,7 @@ class Endpoint:
         job = Job(endpoint._job(), self._generation)  # noqa: SLF001
         return blocking_value(job._run(endpoint._finish(job._async, values)))  # noqa: SLF001
 
-    def submit(self, *args: Any, **kwargs: Any) -> Job:
+    def submit(self, /, *args: Any, **kwargs: Any) -> Job:
         """Call it and return the job at once; upload and submission go on in the background.
 
         Raises:
@@ -197,6 +197,22 @@ class Endpoint:
         job = Job(endpoint._job(), self._generation)  # noqa: SLF001
         background.loop().call_soon_threadsafe(endpoint._start, job._async, values)  # noqa: SLF001
         return job
+
+    def pages(self, /, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """The result of this call, then that of each page after it, as the service tells where they are.
+
+        Each page is asked for when it is wanted. Where the service tells of no further page, there is one.
+
+        Raises:
+            InputError: An argument is wrong; nothing was sent.
+            ServiceError: A page did not come, or leads back to an earlier one.
+        """
+        try:
+            yield from map(blocking_value, _each(self._generation, self._async.pages(*args, **kwargs)))
+        except (ServiceError, WaitTimeout) as error:
+            if isinstance(error.job, AsyncJob):
+                error.job = Job(error.job, self._generation)
+            raise
 
     def options(self, **options: Any) -> Self:
         """The same endpoint with options for its calls.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from farcall import config, plugins, threads
 from farcall.binding import Binding
@@ -20,9 +23,15 @@ from farcall.keys import find_key
 from farcall.provider import Provider, provider
 from farcall.sources import Wish
 from farcall.spec import ServiceSpec, unique_names
-from farcall.wire import Document, Request, Response, Sender, without_query
+from farcall.wire import Document, Request, Response, Sender, origin, without_query
 
 REFUSED: Final = frozenset({401, 403})
+ORIGINLESS: Final = origin("")
+"""The origin of a service whose address only its description will tell."""
+DESCRIPTION_S: Final = 60.0
+"""How long a service's description may take to come in, however steadily it drips."""
+
+T = TypeVar("T")
 
 
 async def open_engine(wish: Wish) -> tuple[Engine, ServiceSpec]:
@@ -40,7 +49,7 @@ async def open_engine(wish: Wish) -> tuple[Engine, ServiceSpec]:
         document = wish.document or await _own_document(engine)
         if document is None and not engine.binding.endpoints:
             document = await _discovered(engine, {})
-        return engine, _described(engine, document)
+        return engine, await _described(engine, document, wish.api_key)
     except BaseException:
         await sender.close()
         raise
@@ -95,7 +104,7 @@ async def _recognised(wish: Wish, sender: Sender) -> tuple[Engine, ServiceSpec]:
         document = wish.document
         if document is None and not engine.binding.endpoints:
             document = await _discovered(engine, {})
-        return engine, _described(engine, document)
+        return engine, await _described(engine, document, wish.api_key)
     found = await _documents(wish, best or candidates, sender)
     ranked = [(c.provider.recognise(wish.url, document), c, document) for c, document in found if document]
     top = max((rank for rank, _, _ in ranked), default=Recognition.NO)
@@ -111,7 +120,7 @@ async def _recognised(wish: Wish, sender: Sender) -> tuple[Engine, ServiceSpec]:
         names = " and ".join(repr(engine.provider.name) for engine, _ in winners)
         raise UsageError(f"The providers {names} all know the service at {where}; choose one with provider=.")
     engine, document = winners[0]
-    return engine, _described(engine, document)
+    return engine, await _described(engine, document, wish.api_key)
 
 
 def _candidates(wish: Wish) -> list[Provider]:
@@ -166,16 +175,53 @@ async def _own_document(engine: Engine) -> Document | None:
     if isinstance(spec, Mapping):
         return Document(content=spec)
     if str(spec).startswith(("http://", "https://")):
-        response = await engine.courier.exchange(Request(method="GET", url=str(spec), repeatable=True), Step.DISCOVER)
+        response = await _patiently(engine, engine.courier.run(_get(str(spec)), Step.DISCOVER))
         if not response.ok:
             raise ConfigError(f"The description at {without_query(str(spec))} answered {response.status}.")
-        return Document(content=response.json(), url=str(spec))
+        return Document(content=_parsed(response.content), url=str(spec))
     try:
-        return Document(content=json.loads(await threads.run(Path(spec).read_bytes)))
+        content = await threads.run(_read_file, Path(spec), engine.facts.max_envelope_bytes)
+        return Document(content=_parsed(content), url=await threads.run(_address, Path(spec)))
     except OSError as error:
         raise ConfigError(f"The description {str(spec)!r} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise ConfigError(f"The description {str(spec)!r} is no JSON: {error}.") from error
+
+
+def _get(url: str) -> Flow[Response]:
+    response = yield Request(method="GET", url=url, repeatable=True)
+    return response
+
+
+def _address(path: Path) -> str:
+    return path.resolve().as_uri()
+
+
+def _read_file(path: Path, limit: int) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ConfigError(f"The description {str(path)!r} is larger than the {limit:,} bytes that are read.")
+    return content
+
+
+def _parsed(content: bytes) -> Any:
+    """JSON values; the text itself where it is no JSON, for a provider that reads another notation."""
+    try:
+        return from_json(content)
+    except ValueError:
+        return content.decode("utf-8", "replace")
+
+
+async def _patiently(engine: Engine, coming: Awaitable[T]) -> T:
+    """What is coming, within the time a description may take.
+
+    Raises:
+        Unreachable: It did not come.
+    """
+    try:
+        async with asyncio.timeout(DESCRIPTION_S):
+            return await coming
+    except TimeoutError:
+        raise Unreachable(f"{engine.origin} has not sent its description within {DESCRIPTION_S:g} s.") from None
 
 
 async def _discovered(engine: Engine, answers: dict[str, Response]) -> Document | None:
@@ -185,7 +231,9 @@ async def _discovered(engine: Engine, answers: dict[str, Response]) -> Document 
         KeyMissing, AuthRefused: There is a description, but not for us.
     """
     flow = engine.provider.discover(engine.binding)
-    document = None if flow is None else await engine.courier.run(_sharing(flow, answers), Step.DISCOVER)
+    document = None
+    if flow is not None:
+        document = await _patiently(engine, engine.courier.run(_sharing(flow, answers), Step.DISCOVER))
     if document is None:
         for url, answer in answers.items():
             if answer.status in REFUSED:
@@ -210,11 +258,48 @@ def _sharing(flow: Flow[Document | None], answers: dict[str, Response]) -> Flow[
         return found
 
 
-def _described(engine: Engine, document: Document | None) -> ServiceSpec:
+async def _described(engine: Engine, document: Document | None, api_key: str | None) -> ServiceSpec:
     binding = engine.binding
-    spec = ServiceSpec() if document is None else engine.provider.describe(binding, document)
+    spec = ServiceSpec() if document is None else await _read(engine, document)
     if binding.endpoints:
         spec = spec.model_copy(update={"endpoints": binding.endpoints})
     spec = spec.model_copy(update={"endpoints": unique_names(spec.endpoints)})
+    before = engine.origin
     engine.describe(spec)
+    if engine.origin != before:  # the description moved the service: a key for one origin is not shown to another
+        given = api_key if before == ORIGINLESS else None
+        engine.courier.credential = find_key(engine.provider.name, engine.facts.url, engine.facts, argument=given)
     return spec
+
+
+async def _read(engine: Engine, document: Document) -> ServiceSpec:
+    """The description read, with the files it is spread over."""
+    spec = engine.provider.describe(engine.binding, document)
+    if isinstance(spec, ServiceSpec):
+        return spec
+    return await _patiently(engine, _other_files(engine, document, spec))
+
+
+async def _other_files(engine: Engine, document: Document, flow: Flow[ServiceSpec]) -> ServiceSpec:
+    try:
+        request = next(flow)
+        while True:
+            if request.url.startswith("file:"):
+                answer = await threads.run(_local, request.url, document.url, engine.facts.max_envelope_bytes)
+            else:
+                answer = await engine.courier.fetch_whole(request, Step.DISCOVER)
+            request = flow.send(answer)
+    except StopIteration as end:
+        spec: ServiceSpec = end.value
+        return spec
+    finally:
+        flow.close()
+
+
+def _local(url: str, document_url: str, limit: int) -> Response:
+    """A file in the folder of a description on this machine, links resolved; as a reply."""
+    path = Path(url2pathname(urlsplit(url).path)).resolve()
+    folder = Path(url2pathname(urlsplit(document_url).path)).parent
+    if not document_url.startswith("file:") or not path.is_relative_to(folder) or not path.is_file():
+        return Response(status=404, url=url)
+    return Response(status=200, content=_read_file(path, limit), url=url)

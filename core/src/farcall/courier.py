@@ -14,13 +14,14 @@ from urllib.parse import urljoin
 
 from farcall import auth, replies
 from farcall.binding import Binding
-from farcall.errors import FarcallError, KeyMissing, PluginError, Unreachable, UsageError
+from farcall.errors import FarcallError, KeyMissing, PluginError, ProtocolError, Unreachable, UsageError
 from farcall.files import REDIRECTS, follow
 from farcall.hookspecs import Credential, Flow, Grant
 from farcall.jobs import Step
 from farcall.keys import where_looked
 from farcall.provider import Provider
-from farcall.wire import Request, Response, Sender, origin
+from farcall.streams import KINDS
+from farcall.wire import Reading, Request, Response, Sender, origin, without_query
 
 T = TypeVar("T")
 
@@ -28,6 +29,8 @@ HOPS: Final = 5
 TRIES: Final = 3
 LONGEST_PAUSE_S: Final = 30.0
 """The longest pause a host may ask for before something other than a submission or a look is tried again."""
+HARMLESS: Final = frozenset({"accept", "accept-encoding", "user-agent"})
+"""The headers that go along when a redirect leads to another origin: any other may be a secret."""
 UNAUTHORISED: Final = 401
 
 
@@ -78,8 +81,6 @@ class Courier:
             Unreachable: No reply, or half of one.
             ProtocolError: The reply is larger than the host's envelopes may be.
         """
-        if self.closed:
-            raise UsageError("This service was closed; connect again.")
         for _ in range(HOPS):
             grant = self._grant
             response = await self.once(request, step)
@@ -99,6 +100,8 @@ class Courier:
 
     async def once(self, request: Request, step: Step) -> Response:
         """Send one request, its key on it if it goes to the bound origin; the body is still to come."""
+        if self.closed:
+            raise UsageError("This service was closed; connect again.")
         if request.url.startswith(self._inside) or origin(request.url) == self.origin:
             if self.provider.has_auth:
                 request = await self._granted(request)
@@ -135,7 +138,7 @@ class Courier:
             return response
         if response.ok and not _is_envelope(response.media_type):
             return response
-        content = await body.read(self.facts.max_envelope_bytes)
+        content = await self._whole(response, body)
         if response.status in self.facts.drop_connection_after:
             body.drop()
         return Response(status=response.status, headers=response.headers, content=content, url=response.url)
@@ -166,6 +169,13 @@ class Courier:
     def pause(self, attempt: int) -> float:
         """Seconds before the next try: 0.2, 0.4, … at most 5, each ± 50 %."""
         return cast("float", min(5.0, 0.1 * 2**attempt) * (0.5 + self.clock.chance()))
+
+    async def fetch_whole(self, request: Request, step: Step) -> Response:
+        """One reply, its body in memory; a redirect is not followed, so that no address is asked that none allowed."""
+        response = await self.once(request, step)
+        if response.body is None:
+            return response
+        return replace(response, body=None, content=await self._whole(response, response.body))
 
     async def run(self, flow: Flow[T], step: Step, *, bare: bool = False) -> T:
         """Run a provider's flow to its end and return its value.
@@ -203,8 +213,24 @@ class Courier:
         response = await self.exchange(request, step)
         if response.body is None:
             return response
-        content = await response.body.read(self.facts.max_envelope_bytes)
-        return replace(response, body=None, content=content)
+        return replace(response, body=None, content=await self._whole(response, response.body))
+
+    async def _whole(self, response: Response, body: Reading) -> bytes:
+        """The body in memory; one that says beforehand that it is too large is not begun."""
+        limit = self.facts.max_envelope_bytes
+        stated = response.headers.get("content-length", "")
+        if stated.isdigit() and int(stated) > limit:
+            body.drop()
+            raise ProtocolError(
+                f"The reply of {without_query(response.url)} has {int(stated):,} bytes; "
+                f"{limit:,} are read into memory at most.",
+                response=response,
+            )
+        try:
+            return await body.read(limit)
+        except BaseException:
+            body.drop()  # also when the wait is given up: nobody else would
+            raise
 
     async def fetch(self, url: str) -> Response:
         """A result file's bytes, still to come; the key goes along only within the bound origin."""
@@ -226,7 +252,7 @@ class Courier:
 @lru_cache(maxsize=256)
 def _is_envelope(media: str) -> bool:
     """Whether a reply of this type is read into memory: JSON and text, but no stream; a reply without a type too."""
-    if media in {"text/event-stream", "application/x-ndjson"}:
+    if media in KINDS:
         return False
     return not media or media.startswith("text/") or media.endswith(("json", "+xml", "/xml"))
 
@@ -243,7 +269,7 @@ def _onward(request: Request, response: Response, inside: str) -> Request | None
     if not url.startswith(("http://", "https://")):
         return None
     if request.method in {"GET", "HEAD"}:
-        kept = {k: v for k, v in request.headers.items() if k.lower() not in {"authorization", "cookie"}}
+        kept = {k: v for k, v in request.headers.items() if k.lower() in HARMLESS}
         return replace(request, url=url, headers=request.headers if url.startswith(inside) else kept)
     same_again = response.status in {307, 308} and url.startswith(inside)
     whole = isinstance(request.body, bytes) or request.body.repeatable

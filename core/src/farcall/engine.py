@@ -28,10 +28,10 @@ from farcall.errors import (
 )
 from farcall.following import Follower
 from farcall.hookspecs import Call, Credential
-from farcall.jobs import Chunk, Event, JobRef, Log, Missing, Rejected, Snapshot, Step, Update
+from farcall.jobs import Chunk, Event, JobRef, Log, Missing, Rejected, Snapshot, State, Step, Update
 from farcall.provider import Provider
 from farcall.spec import EndpointSpec, ServiceSpec
-from farcall.streams import events
+from farcall.streams import KINDS, events
 from farcall.tracking import CallOptions, Tracked
 from farcall.transport import HOLDERS, travelling
 from farcall.wire import Request, Response, Sender, origin
@@ -112,21 +112,36 @@ class Engine:
         return Tracked(endpoint, self.loop.time())
 
     async def submit(
-        self, tracked: Tracked, values: Mapping[str, Any], options: CallOptions, wait_s: float | None = None
+        self,
+        tracked: Tracked,
+        values: Mapping[str, Any],
+        options: CallOptions,
+        wait_s: float | None = None,
+        onward: Request | None = None,
     ) -> None:
         """Send the files, submit the call, and follow the job.
+
+        Args:
+            tracked: The job.
+            values: The arguments, checked.
+            options: The call's.
+            wait_s: How long the caller would wait for the reply, in seconds; None: it wants a job at once.
+            onward: The request of a page that is named by its address; None: the arguments make it.
 
         Raises:
             ServiceError: It was not accepted; the job holds the same error.
         """
         try:
             async with self._submits:
-                await self._submit(tracked, values, options, wait_s)
+                if onward is None:
+                    await self._submit(tracked, values, options, wait_s)
+                else:
+                    await self._until_accepted(tracked, onward, _deadline(tracked, options))
         except BaseException as error:
             cancelled = isinstance(error, asyncio.CancelledError)
             tracked.lose(JobLost("The submission was abandoned.") if cancelled else error)
             raise
-        if options.follow or tracked.wanted:
+        if tracked.ref is not None and (options.follow or tracked.wanted):
             self.follower.add(tracked)
 
     async def _submit(
@@ -153,9 +168,18 @@ class Engine:
             request = replace(request, repeatable=True)
         elif options.idempotency_key is not None:
             raise UsageError(f"The host of {endpoint.name!r} does not know idempotency keys there.")
-        deadline = None if options.timeout_s is None else tracked.started_at + options.timeout_s
-        await self._until_accepted(tracked, request, deadline)
+        await self._until_accepted(tracked, request, _deadline(tracked, options))
         log.info("submitted %s to %s: job %s", endpoint.name, self.origin, tracked.snapshot.job_id)
+
+    def after(
+        self, tracked: Tracked, values: Mapping[str, Any], options: CallOptions
+    ) -> tuple[Mapping[str, Any], Request | None] | None:
+        """The arguments, or the request, of the page after the one that a job brought; None: that was the last."""
+        call = Call(endpoint=tracked.endpoint, arguments=values, options=options.own, token=secrets.token_hex(16))
+        onward = self.provider.next_page(self.binding, call, tracked.snapshot)
+        if isinstance(onward, Call):
+            return onward.arguments, None
+        return None if onward is None else (values, onward)
 
     async def _until_accepted(self, tracked: Tracked, request: Request, deadline: float | None) -> None:
         loop = self.loop
@@ -164,7 +188,7 @@ class Engine:
         while True:
             attempt += 1
             response = await self.courier.exchange(request, Step.SUBMIT)
-            updates = self.provider.read(self.binding, response, Step.SUBMIT, ())
+            updates = self.provider.read(self.binding, response, Step.SUBMIT, (), tracked.endpoint)
             first = updates[0] if updates else replies.rejected(response, self.clock.now())
             if not isinstance(first, Rejected):
                 self._accept(tracked, request, response, updates)
@@ -204,8 +228,12 @@ class Engine:
                 id=snapshot.job_id,
                 data=snapshot.data,
             )
-        elif not snapshot.state.ended:
+        elif not snapshot.state.ended and not isinstance(snapshot.result, Response):
             raise replies.unexpected(request, response)
+        if isinstance(snapshot.result, Response) and not snapshot.state.ended:
+            tracked.streaming = True
+            tracked.reply = self.spawn(self._take_reply(tracked, snapshot.result), "reply")
+            snapshot = replace(snapshot, result=None)
         now = self.loop.time()
         tracked.accepted_at = now
         tracked.due = now + (snapshot.retry_after_s or self.facts.poll_min_s)
@@ -245,7 +273,8 @@ class Engine:
         if any(t.failures for t in group):
             request = replace(request, fresh=True)
         response = await self.courier.request(request, Step.POLL)
-        updates = self.provider.read(self.binding, response, Step.POLL, refs)
+        only = group[0].endpoint if len(group) == 1 else None
+        updates = self.provider.read(self.binding, response, Step.POLL, refs, only)
         if not updates and (error := self.courier.refusal(request, response, Step.POLL)):
             raise error
         return updates
@@ -342,13 +371,30 @@ class Engine:
         response = await self.courier.once(request, Step.STREAM)
         jobs = [tracked.ref] if tracked.ref is not None else []
         if not response.ok:
-            self._take(tracked, self.provider.read(self.binding, await self.courier.read(response), Step.STREAM, jobs))
+            answer = await self.courier.read(response)
+            self._take(tracked, self.provider.read(self.binding, answer, Step.STREAM, jobs, tracked.endpoint))
             return
         try:
             async for event in events(response, self.facts.stream or "sse"):
-                self._take(tracked, self.provider.read(self.binding, event, Step.STREAM, jobs))
+                self._take(tracked, self.provider.read(self.binding, event, Step.STREAM, jobs, tracked.endpoint))
         finally:
             response.drop()
+
+    async def _take_reply(self, tracked: Tracked, response: Response) -> None:
+        """Take in a submitting reply that is itself the output; its end is the job's, and the result all its pieces."""
+        try:
+            async for event in events(response, KINDS.get(response.media_type, "raw")):
+                self._take(tracked, self.provider.read(self.binding, event, Step.STREAM, (), tracked.endpoint))
+                if tracked.ended:
+                    break
+            tracked.see(Snapshot(state=State.SUCCEEDED, progress=1.0, result=list(tracked.chunks)))
+        except FarcallError as error:
+            tracked.lose(error)
+        finally:
+            response.drop()
+            tracked.lose(UsageError("The service was closed while this reply still came in."))
+            tracked.stream_over()
+            self.tell("ended", tracked)
 
     # --- cancelling -------------------------------------------------------------------------------------------
 
@@ -369,8 +415,11 @@ class Engine:
             ) from None
 
     async def _cancel(self, tracked: Tracked) -> Snapshot:
-        while tracked.ref is None and not tracked.ended:
+        while not tracked.accepted and not tracked.ended:
             await tracked.change()
+        if tracked.reply is not None:  # giving the connection up is all there is to cancel
+            tracked.see(Snapshot(state=State.CANCELLED))
+            tracked.reply.cancel()
         if tracked.ended or tracked.ref is None:
             return tracked.snapshot
         request = self.provider.cancel(self.binding, tracked.ref)
@@ -380,7 +429,7 @@ class Engine:
                 snapshot=tracked.snapshot,
             )
         response = await self.courier.exchange(request, Step.CANCEL)
-        updates = self.provider.read(self.binding, response, Step.CANCEL, [tracked.ref])
+        updates = self.provider.read(self.binding, response, Step.CANCEL, [tracked.ref], tracked.endpoint)
         if not updates and (error := self.courier.refusal(request, response, Step.CANCEL)):
             raise error
         if any(isinstance(u, Missing) for u in updates):
@@ -430,6 +479,10 @@ class Engine:
                     at=self.loop.time(),
                 )
             )
+
+
+def _deadline(tracked: Tracked, options: CallOptions) -> float | None:
+    return None if options.timeout_s is None else tracked.started_at + options.timeout_s
 
 
 def _lost(tracked: Tracked, *, read_once: bool) -> str:

@@ -19,7 +19,7 @@ import pluggy
 from pydantic import BaseModel
 
 from farcall.binding import Binding
-from farcall.jobs import Event, JobRef, Recognition, Step, Update
+from farcall.jobs import Event, JobRef, Recognition, Snapshot, Step, Update
 from farcall.spec import EndpointSpec, ServiceSpec
 from farcall.wire import (
     Document,
@@ -200,7 +200,7 @@ def farcall_discover(binding: Binding) -> Flow[Document | None] | None:
 
 
 @hookspec(firstresult=True)
-def farcall_describe(binding: Binding, document: Document) -> ServiceSpec:
+def farcall_describe(binding: Binding, document: Document) -> ServiceSpec | Flow[ServiceSpec]:
     """Read a description. Called once, with what `farcall_discover` returned or the user handed over.
 
     Args:
@@ -208,7 +208,9 @@ def farcall_describe(binding: Binding, document: Document) -> ServiceSpec:
         document: The description.
 
     Returns:
-        The service's endpoints; what could not be read is listed in its `problems`, not raised.
+        The service's endpoints; what could not be read is listed in its `problems`, not raised. Or, where the
+        description is in several files, a flow that fetches the others and returns the service: its requests are
+        sent without following redirects, and for a description on this machine may be `file://` within its folder.
     """
     raise NotImplementedError
 
@@ -245,7 +247,11 @@ def farcall_status(binding: Binding, jobs: Sequence[JobRef], wait_s: float | Non
 
 @hookspec(firstresult=True)
 def farcall_read(
-    binding: Binding, answer: Response | StreamEvent | Webhook, step: Step, jobs: Sequence[JobRef]
+    binding: Binding,
+    answer: Response | StreamEvent | Webhook,
+    step: Step,
+    jobs: Sequence[JobRef],
+    endpoint: EndpointSpec | None,
 ) -> Sequence[Update]:
     """What an answer says. Required. Status parsing: called for every reply, HTTP errors too, and stream event.
 
@@ -254,6 +260,7 @@ def farcall_read(
         answer: A reply whose JSON or text is in `content`; or an event of a stream.
         step: What was asked: `SUBMIT POLL STREAM CANCEL WEBHOOK`.
         jobs: The jobs it was asked for; empty for `SUBMIT`.
+        endpoint: What was called; None where the answer is about several jobs.
 
     Returns:
         `Snapshot`, `Chunk`, `Log`, `Missing` (no such job) or `Rejected` (surely not accepted), each with the job's
@@ -290,6 +297,22 @@ def farcall_stream(binding: Binding, job: JobRef, after: str | None) -> Request 
 
     Returns:
         The request; None if this job has no stream.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def farcall_next_page(binding: Binding, call: Call, page: Snapshot) -> Call | Request | None:
+    """What asks for the page after this one. Called by `endpoint.pages(…)`, once for each page.
+
+    Args:
+        binding: The service.
+        call: What gave this page, or would have where it was asked for by its address.
+        page: The page's last look: its result as it was read, and what the provider wrote into `data`.
+
+    Returns:
+        The next page's call; or its request, where the page names an address; None: this is the last one, as is one
+        that was asked for by its address and names none.
     """
     raise NotImplementedError
 

@@ -62,7 +62,8 @@ class Snapshot:
         progress: 0.0 to 1.0; None if the host does not say.
         message: The job's own words on what it does now; None if it says nothing.
         result: What it returned; JSON values, with a `FileValue` where a file stands. A reply that is not JSON is
-            its `Response` here, and becomes a file.
+            its `Response` here, and becomes a file. A job still running whose submitting reply is itself the stream
+            of its output has that `Response` here, and ends when the stream does.
         error: Why it failed, in the host's words; None unless it failed.
         error_type: The remote exception's class name, where the host tells it.
         traceback: The remote traceback as text, where the host tells it.

@@ -80,7 +80,10 @@ def find_key(provider: str, url: str, facts: ProviderFacts, *, argument: str | N
     places = [argument, settings.api_keys.get(origin(url))]
     if is_trusted(url, facts):
         places += [settings.api_keys.get(provider), *(os.environ.get(name) for name in facts.key_names)]
-    return next((Credential(secret=key) for key in places if key), None)
+    found = next((key for key in places if key), None)
+    if found is not None and any(ord(c) < 32 or ord(c) == 127 for c in found):
+        raise UsageError("The key holds a line end or another control character; strip() what was read from a file.")
+    return None if found is None else Credential(secret=found)
 
 
 def is_trusted(url: str, facts: ProviderFacts) -> bool:

@@ -227,4 +227,4 @@ def _unknown(kind: str, name: str) -> str:
     close = get_close_matches(name, known, 3, 0.5)
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
     have = f" Installed: {', '.join(known)}." if known else " None is installed."
-    return f"No {kind} named {name!r} is installed.{hint}{have}"
+    return f"No {kind} named {name!r} is installed.{hint}{have} Plugins are distributions, often named farcall-{name}."

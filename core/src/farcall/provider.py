@@ -13,7 +13,7 @@ from farcall import plugins
 from farcall.binding import Binding
 from farcall.errors import FarcallError, PluginError
 from farcall.hookspecs import Call, Credential, Flow, Grant, ProviderFacts, hookimpl
-from farcall.jobs import Event, JobRef, Recognition, Step, Update
+from farcall.jobs import Event, JobRef, Recognition, Snapshot, Step, Update
 from farcall.spec import EndpointSpec, ServiceSpec
 from farcall.wire import (
     Document,
@@ -106,9 +106,9 @@ class Provider:
         flow: Flow[Document | None] | None = self._ask("farcall_discover", binding=binding)
         return flow
 
-    def describe(self, binding: Binding, document: Document) -> ServiceSpec:
-        """The description read."""
-        spec: ServiceSpec | None = self._ask("farcall_describe", binding=binding, document=document)
+    def describe(self, binding: Binding, document: Document) -> ServiceSpec | Flow[ServiceSpec]:
+        """The description read, or the flow to it."""
+        spec: ServiceSpec | Flow[ServiceSpec] | None = self._ask("farcall_describe", binding=binding, document=document)
         return ServiceSpec() if spec is None else spec
 
     def submit(self, binding: Binding, call: Call) -> Request | Flow[Request]:
@@ -126,11 +126,18 @@ class Provider:
         return request
 
     def read(
-        self, binding: Binding, answer: Response | StreamEvent | Webhook, step: Step, jobs: Sequence[JobRef]
+        self,
+        binding: Binding,
+        answer: Response | StreamEvent | Webhook,
+        step: Step,
+        jobs: Sequence[JobRef],
+        endpoint: EndpointSpec | None = None,
     ) -> Sequence[Update]:
         """What an answer says."""
         updates: Sequence[Update] | None = self._guarded(
-            "farcall_read", self._read, {"binding": binding, "answer": answer, "step": step, "jobs": jobs}
+            "farcall_read",
+            self._read,
+            {"binding": binding, "answer": answer, "step": step, "jobs": jobs, "endpoint": endpoint},
         )
         return updates or ()
 
@@ -143,6 +150,11 @@ class Provider:
         """The request that opens a job's output; None: it has none."""
         request: Request | None = self._ask("farcall_stream", binding=binding, job=job, after=after)
         return request
+
+    def next_page(self, binding: Binding, call: Call, page: Snapshot) -> Call | Request | None:
+        """What asks for the page after this one; None: there is none."""
+        onward: Call | Request | None = self._ask("farcall_next_page", binding=binding, call=call, page=page)
+        return onward
 
     def auth(
         self,

@@ -15,13 +15,13 @@ from pydantic import BaseModel, ValidationError
 from farcall.arguments import Checker
 from farcall.binding import Binding
 from farcall.engine import DIRECT_WAIT_S, Engine
-from farcall.errors import ServiceError, UnknownEndpoint, UsageError, WaitTimeout
+from farcall.errors import ProtocolError, ServiceError, UnknownEndpoint, UsageError, WaitTimeout
 from farcall.files import AsyncFile
 from farcall.jobs import JobRef, Snapshot, State
 from farcall.results import settled, to_python
 from farcall.spec import EndpointSpec, Problem, normalised
 from farcall.tracking import CallOptions, Tracked, check_finished
-from farcall.wire import FileValue, Response
+from farcall.wire import FileValue, Request, Response
 
 OWN_OPTIONS: Final = ("timeout_s", "idempotency_key", "headers", "follow")
 
@@ -127,9 +127,10 @@ class AsyncJob:
             UsageError: The host gives this job no id.
         """
         tracked = self._tracked
-        await tracked.until(lambda: tracked.ref is not None, None, "")
+        await tracked.until(lambda: tracked.accepted, None, "")
         if tracked.ref is None:
-            self._check()
+            if tracked.ended:
+                self._check()
             raise UsageError(f"{self.endpoint} was answered at once, without a job to take up again.")
         return tracked.ref.dump()
 
@@ -228,7 +229,7 @@ class AsyncEndpoint:
     def __signature__(self) -> inspect.Signature:
         return self._checker.signature
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    async def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call it and wait for the result.
 
         Raises:
@@ -239,7 +240,7 @@ class AsyncEndpoint:
         values = self._checker.check(args, kwargs)
         return await self._finish(self._job(), values)
 
-    async def submit(self, *args: Any, **kwargs: Any) -> AsyncJob:
+    async def submit(self, /, *args: Any, **kwargs: Any) -> AsyncJob:
         """Call it and return the job once the host has accepted it.
 
         Raises:
@@ -256,13 +257,37 @@ class AsyncEndpoint:
         tracked = job._tracked  # noqa: SLF001
         sentence = f"{self.name} was not accepted within {self._options.timeout_s} s."
         try:
-            await tracked.until(lambda: tracked.ref is not None, self._options.timeout_s, sentence)
+            await tracked.until(lambda: tracked.accepted, self._options.timeout_s, sentence)
         except WaitTimeout as error:
             error.job = job
             raise
         if tracked.problem is not None:
             job._check()  # noqa: SLF001
         return job
+
+    async def pages(self, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        """The result of this call, then that of each page after it, as the service tells where they are.
+
+        Each page is asked for when it is wanted. Where the service tells of no further page, there is one.
+
+        Raises:
+            InputError: An argument is wrong; nothing was sent.
+            ServiceError: A page did not come, or leads back to an earlier one.
+        """
+        values: Mapping[str, Any] = self._checker.check(args, kwargs)
+        onward: Request | None = None
+        seen: set[str] = set()
+        while True:
+            job = self._job()
+            yield await self._finish(job, values, onward)
+            after = self._engine.after(job._tracked, values, self._options)  # noqa: SLF001
+            if after is None or (onward is not None and after[1] is None):
+                return  # who names addresses and names none is at the end; the arguments no longer say where we are
+            values, onward = after
+            place = repr(sorted(values.items())) if onward is None else onward.url
+            if place in seen:
+                raise ProtocolError(f"{self.name}: a page leads back to an earlier one.", request=onward)
+            seen.add(place)
 
     def options(self, **options: Any) -> Self:
         """The same endpoint with options for its calls.
@@ -280,18 +305,18 @@ class AsyncEndpoint:
         engine = self._engine
         return AsyncJob(engine, engine.track(self.spec), self._options)
 
-    async def _finish(self, job: AsyncJob, values: Mapping[str, Any]) -> Any:
+    async def _finish(self, job: AsyncJob, values: Mapping[str, Any], onward: Request | None = None) -> Any:
         """Submit and wait for the result."""
         if self._options.timeout_s is None:
-            await self._engine.submit(job._tracked, values, self._options, DIRECT_WAIT_S)  # noqa: SLF001
+            await self._engine.submit(job._tracked, values, self._options, DIRECT_WAIT_S, onward)  # noqa: SLF001
         else:
-            self._start(job, values)  # goes on when our patience ends
+            self._start(job, values, onward)  # goes on when our patience ends
         return await job.result()
 
-    def _start(self, job: AsyncJob, values: Mapping[str, Any]) -> None:
+    def _start(self, job: AsyncJob, values: Mapping[str, Any], onward: Request | None = None) -> None:
         """Submit in the background; an error is kept in the job, where its waiters find it."""
         task = self._engine.spawn(
-            self._engine.submit(job._tracked, values, self._options),  # noqa: SLF001
+            self._engine.submit(job._tracked, values, self._options, None, onward),  # noqa: SLF001
             "submit",
         )
         task.add_done_callback(_retrieved)

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from farcall import config, plugins
 from farcall.binding import Binding
 from farcall.errors import UsageError
 from farcall.provider import provider
 from farcall.spec import EndpointSpec
-from farcall.wire import Document, Sender
+from farcall.wire import Document, Sender, without_query
 
 IN_PROCESS: Final = "http://localhost"
 """The address of an app in this process."""
@@ -114,18 +115,36 @@ def _address_option(name: str) -> str:
 
 
 def _url(source: str, services: list[str], named: str | None) -> str:
-    if source.startswith(("http://", "https://")):
-        return source
+    if source.lower().strip().startswith(("http://", "https://")):
+        return checked_address(source.strip())
     host, colon, rest = source.partition(":")
     port = rest.partition("/")[0]
     if colon and port.isdigit() and host:
-        return f"http://{source}"
+        return checked_address(f"http://{source}")
     if named is not None:
         return source
     names = [*services, *(f"{name}:" for name in plugins.names("provider"))]
     close = get_close_matches(source, names, 3, 0.5)
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
     raise UsageError(f"{source!r} is no configured service, no installed provider's address and no URL.{hint}")
+
+
+def checked_address(url: str) -> str:
+    """The address, if it is one that may be kept and shown.
+
+    Raises:
+        UsageError: It has no host, a port that is none, or a user name and password in it.
+    """
+    try:
+        parts = urlsplit(url)
+        port, host = parts.port, parts.hostname
+    except ValueError as error:
+        raise UsageError(f"{without_query(url)!r} is no address: {error}.") from None
+    if parts.username is not None or parts.password is not None:
+        raise UsageError('An address holds no user name and password here; give them as api_key="user:password".')
+    if not host or port == 0:
+        raise UsageError(f"{url!r} is no address: it names no host and port that can be called.")
+    return url
 
 
 def _app_sender(app: Any) -> Sender:

@@ -60,6 +60,7 @@ class Tracked:
         "logs",
         "problem",
         "ref",
+        "reply",
         "resting",
         "snapshot",
         "started_at",
@@ -79,6 +80,7 @@ class Tracked:
         self.chunk_id: str | None = None
         self.streamed = False
         self.streaming = False
+        self.reply: asyncio.Task[None] | None = None
         self.started_at = now
         self.accepted_at = now
         self.due = now
@@ -98,6 +100,11 @@ class Tracked:
     def ended(self) -> bool:
         """Whether nothing changes any more: the job ended, or we lost it."""
         return self.problem is not None or self.snapshot.state.ended
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the host has taken it: it has an id, or its reply streams in."""
+        return self.ref is not None or self.reply is not None
 
     def see(self, snapshot: Snapshot) -> bool:
         """Take a look in. The end, once seen, stays; returns whether anything changed."""

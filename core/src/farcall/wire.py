@@ -328,11 +328,13 @@ class StreamEvent:
         event: The SSE event's name; `message` where none was given.
         data: The text; a raw stream's piece is decoded as UTF-8 with replacement.
         id: The SSE id to continue after; None if none was given.
+        is_json: Whether the stream's kind says that the data is JSON, as NDJSON does.
     """
 
     data: str
     event: str = "message"
     id: str | None = None
+    is_json: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,8 +350,8 @@ class Document:
     """A service's own description, parsed: an OpenAPI document, a `/config`.
 
     Args:
-        content: JSON values.
-        url: Where it was fetched; empty if it was handed over.
+        content: JSON values; its text where it came from a file or an address and is no JSON.
+        url: Where it was fetched, `file://…` for a path; empty if it was handed over.
     """
 
     content: Any = field(repr=False)
@@ -377,8 +379,10 @@ class Sender(Protocol):
 
 def without_query(url: str) -> str:
     """An address that may be shown: no query, no user name, no password."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    plain = url.partition("?")[0].partition("#")[0]
+    scheme, mark, rest = plain.partition("://")
+    netloc, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{netloc.rpartition('@')[2]}{slash}{path}" if mark else plain
 
 
 def origin(url: str) -> str:
@@ -386,11 +390,17 @@ def origin(url: str) -> str:
 
     >>> origin("HTTPS://Example.com:443/a?b")
     'https://example.com'
+
+    Raises:
+        UsageError: It is no address.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise errors.UsageError(f"{without_query(url)!r} is no address: {error}.") from None
     scheme, host = parts.scheme.lower(), (parts.hostname or "").lower()
     host = f"[{host}]" if ":" in host else host
-    port = parts.port
     usual = {"http": 80, "https": 443}.get(scheme)
     return f"{scheme}://{host}" if port in (None, usual) else f"{scheme}://{host}:{port}"
 

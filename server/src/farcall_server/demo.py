@@ -35,6 +35,7 @@ def demo(
         raise typer.BadParameter(f"{str(picture)!r} is no file.", param_hint="--photo")
     if importlib.util.find_spec("PIL") is None:
         _give_up("The demo works on a photograph and needs Pillow: pip install pillow")
+    _check_picture(picture)
     folder.mkdir(parents=True, exist_ok=True)
     with _ended_by_signals(), _service(example / "service.py", folder / "service.log") as url:
         command = [sys.executable, str(example / "demo.py"), url, str(picture), str(folder)]
@@ -43,6 +44,17 @@ def demo(
             with contextlib.suppress(EOFError):
                 input("The service is still running. Press Enter to stop it. ")
     raise typer.Exit(done.returncode)
+
+
+def _check_picture(path: Path) -> None:
+    """A file that is no picture is told from one before a service is started for it."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            picture.verify()
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise typer.BadParameter(f"{str(path)!r} is no picture that Pillow knows.", param_hint="--photo") from error
 
 
 def _example() -> Path:

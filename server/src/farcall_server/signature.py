@@ -189,6 +189,8 @@ class _Taken:
 def _single(kind: Any, name: str, where: str) -> TypeAdapter[Any]:
     """The checker of one argument; a `File` in it never takes a path or an address to fetch."""
     for inner in _walk(kind):
+        if inner is bytes:
+            raise UsageError(f"{where}: {name} is bytes, which JSON and forms cannot hold; take a File.")
         if isinstance(inner, type) and issubclass(inner, UploadFile):
             raise UsageError(f"{where}: {name} is an UploadFile, which is closed before a job runs; take a File.")
     try:

@@ -113,9 +113,16 @@ def test_the_description_is_fetched_under_the_address():
 
 
 def test_under_a_prefix_the_root_is_asked_too():
-    asked, found = fetched("http://h:1/api", {"http://h:1/openapi.json": page(document({}))})
+    root = document({"/api/add": {"post": {}}})
+    asked, found = fetched("http://h:1/api", {"http://h:1/openapi.json": page(root)})
     assert asked == ["http://h:1/api/openapi.json", "http://h:1/openapi.json"]
     assert found.url == "http://h:1/openapi.json"
+
+
+def test_the_roots_description_is_not_taken_for_one_of_an_address_it_holds_no_path_of():
+    asked, found = fetched("http://h:1/docs", {"http://h:1/openapi.json": page(document({"/add": {"post": {}}}))})
+    assert asked == ["http://h:1/docs/openapi.json", "http://h:1/openapi.json"]
+    assert found is None
 
 
 @pytest.mark.parametrize(

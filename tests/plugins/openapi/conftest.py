@@ -122,7 +122,7 @@ def bind_operation():
 def read():
     """What `farcall_read` makes of a reply."""
     hooks = provider("openapi")
-    binding = Binding(provider="openapi", url=BASE)
+    binding = Binding(provider="openapi").described(options=hooks.options()(url=BASE))
     return functools.partial(_read, hooks, binding)
 
 

@@ -1,8 +1,10 @@
 """What a reply becomes."""
 
 import pytest
+from farcall.binding import Binding
 from farcall.errors import ProtocolError
-from farcall.jobs import State
+from farcall.jobs import Chunk, Snapshot, State, Step
+from farcall.provider import provider
 from farcall.wire import BytesBody, Headers, StreamEvent
 
 
@@ -64,9 +66,20 @@ def test_what_is_no_success_is_left_to_the_core(read, status):
     assert read(status=status, content=b'{"detail": "no"}') == ()
 
 
-def test_an_event_says_nothing_yet():
-    from farcall.binding import Binding
-    from farcall.provider import provider
-
-    hooks = provider("openapi")
-    assert hooks.read(Binding(provider="openapi"), StreamEvent(data="x"), "stream", []) == ()
+@pytest.mark.parametrize(
+    ("event", "update"),
+    [
+        (StreamEvent(data='{"a": 1}', id="7"), Chunk(value={"a": 1}, id="7")),
+        (StreamEvent(data="[1]"), Chunk(value=[1])),
+        (StreamEvent(data='"42"'), Chunk(value="42")),
+        (StreamEvent(data="42"), Chunk(value="42")),
+        (StreamEvent(data="42", is_json=True), Chunk(value=42)),
+        (StreamEvent(data="{curly"), Chunk(value="{curly")),
+        (StreamEvent(data="1", event="tick"), Chunk(value={"event": "tick", "data": "1"})),
+        (StreamEvent(data="no luck", event="error"), Snapshot(state=State.FAILED, error="no luck")),
+        (StreamEvent(data="[DONE]"), None),
+    ],
+)
+def test_an_event_is_a_piece_of_output(event, update):
+    binding = Binding(provider="openapi")
+    assert list(provider("openapi").read(binding, event, Step.STREAM, [])) == ([] if update is None else [update])

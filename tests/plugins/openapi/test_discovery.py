@@ -98,7 +98,7 @@ def test_where_there_is_nothing_to_fetch_nothing_is_asked(url, spec):
         ({"openapi": "3.1.0"}, Recognition.NO),
         ({"openapi": "4.0.0", "paths": {}}, Recognition.NO),
         ({"openapi": 3, "paths": {}}, Recognition.NO),
-        ({"swagger": "2.0", "paths": {}}, Recognition.NO),
+        ({"swagger": "2.0", "paths": {}}, Recognition.GENERIC),
         ([], Recognition.NO),
     ],
 )

@@ -86,7 +86,10 @@ class Subject:
         checked = named.described(options=check_options(hooks, named.options))
         spec = ServiceSpec()
         if self.document is not None:
-            spec = hooks.describe(checked, Document(content=self.document))
+            described = hooks.describe(checked, Document(content=self.document))
+            if not isinstance(described, ServiceSpec):
+                raise TypeError("document is to be whole: one that is read without fetching other files.")
+            spec = described
         offered = unique_names(tuple(self.endpoints) or spec.endpoints)
         return checked.described(service=spec.model_copy(update={"endpoints": offered}))
 

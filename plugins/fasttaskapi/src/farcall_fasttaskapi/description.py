@@ -20,6 +20,7 @@ from farcall.spec import (
     Problem,
     SecurityScheme,
     ServiceSpec,
+    last_segment,
     operation_name,
     python_name,
 )
@@ -55,10 +56,17 @@ def discover(binding: Binding) -> Flow[Document | None]:
         response = yield Request(method="GET", url=url, headers={"accept": _JSON}, repeatable=True)
         if response.ok and response.media_type.endswith("json"):
             content = response.json()
-            if isinstance(content, Mapping) and "paths" in content:
+            if isinstance(content, Mapping) and "paths" in content and _is_of(base, url, content):
                 return Document(content=content, url=url)
         response.drop()
     return None
+
+
+def _is_of(base: str, url: str, content: Json) -> bool:
+    """Whether the document found describes what lies at the address: the root's may hold none of its paths."""
+    mount = urlsplit(base).path
+    at_root = bool(mount) and url == wire.join(wire.origin(base), "openapi.json")
+    return not at_root or any(str(path).startswith(mount + "/") for path in _mapping(content, "paths"))
 
 
 def describe(binding: Binding, document: Document) -> ServiceSpec:
@@ -83,8 +91,11 @@ def _one_a_function(endpoints: Sequence[EndpointSpec]) -> tuple[EndpointSpec, ..
     chosen: dict[tuple[str, tuple[str, ...]], EndpointSpec] = {}
     for endpoint in endpoints:
         function = (endpoint.path, tuple(endpoint.parameters))
-        if function not in chosen or endpoint.method == "POST":
+        if function not in chosen:
             chosen[function] = endpoint
+            continue
+        kept = endpoint if endpoint.method == "POST" else chosen[function]
+        chosen[function] = kept.model_copy(update={"name": python_name(last_segment(kept.path))})
     return tuple(chosen.values())
 
 

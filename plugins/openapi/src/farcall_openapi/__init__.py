@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from farcall.binding import Binding
-from farcall.hookspecs import Call, Flow, ProviderFacts, hookimpl
-from farcall.jobs import Recognition, Update
-from farcall.spec import ServiceSpec
+from farcall.hookspecs import Call, Credential, Flow, Grant, ProviderFacts, hookimpl
+from farcall.jobs import JobRef, Recognition, Snapshot, Step, Update
+from farcall.spec import EndpointSpec, ServiceSpec
 from farcall.wire import Document, Request, Response, StreamEvent, Webhook
 from pydantic import BaseModel
 
-from farcall_openapi import answers, discovery, provider
+from farcall_openapi import answers, discovery, looks, oauth, polling, provider
 from farcall_openapi.document import describe
 from farcall_openapi.options import Options
 
 
 @hookimpl
 def farcall_facts(binding: Binding) -> ProviderFacts:
-    """Every reply is the result; the address is the user's, else the one the document names."""
+    """A reply is the result or names its job; the address is the user's, else the one the document names."""
     return provider.facts(binding)
 
 
 @hookimpl
 def farcall_options() -> type[BaseModel]:
-    """What a binding takes: `url`, `server`, `server_variables`."""
+    """What a binding takes: `url`, `server`, `server_variables`, `job`."""
     return Options
 
 
@@ -41,8 +42,8 @@ def farcall_discover(binding: Binding) -> Flow[Document | None] | None:
 
 
 @hookimpl
-def farcall_describe(binding: Binding, document: Document) -> ServiceSpec:
-    """Read the document; an operation that cannot be read is a problem and the others still bind."""
+def farcall_describe(binding: Binding, document: Document) -> ServiceSpec | Flow[ServiceSpec]:
+    """Read the document and the files it refers to; an operation that cannot be read is a problem, the others bind."""
     return describe(binding, document)
 
 
@@ -53,6 +54,50 @@ def farcall_submit(binding: Binding, call: Call) -> Request:
 
 
 @hookimpl
-def farcall_read(answer: Response | StreamEvent | Webhook) -> Sequence[Update]:
-    """The result in a reply; HTTP errors are left to the core."""
-    return answers.read(answer)
+def farcall_status(binding: Binding, jobs: Sequence[JobRef]) -> Request | None:
+    """The request that looks at a job, within the service's origin."""
+    return looks.request(provider.address(binding), jobs[0])
+
+
+@hookimpl
+def farcall_cancel(binding: Binding, job: JobRef) -> Request | None:
+    """The request that cancels a job, where the binding or the document says how."""
+    return looks.cancelling(provider.address(binding), job)
+
+
+@hookimpl
+def farcall_next_page(binding: Binding, call: Call, page: Snapshot) -> Call | Request | None:
+    """The next page by Link header, address, cursor, offset or number."""
+    return provider.next_page(binding, call, page)
+
+
+@hookimpl
+def farcall_auth(
+    binding: Binding, request: Request, credential: Credential | None, grant: Grant | None, now: datetime
+) -> Request | Flow[Grant]:
+    """The key by the described scheme; for OAuth 2 client credentials a token that is fetched first."""
+    if credential is None:
+        return request
+    return oauth.signed(binding, provider.address(binding), request, credential, grant, now)
+
+
+@hookimpl
+def farcall_read(
+    binding: Binding,
+    answer: Response | StreamEvent | Webhook,
+    step: Step,
+    jobs: Sequence[JobRef],
+    endpoint: EndpointSpec | None,
+) -> Sequence[Update]:
+    """The result in a reply, or its job; HTTP errors are left to the core."""
+    if isinstance(answer, StreamEvent):
+        return answers.piece(answer)
+    if not isinstance(answer, Response):
+        return ()
+    looking = looks.Looking(base=provider.address(binding), plan=polling.polling(binding, endpoint))
+    if step is Step.POLL:
+        return looks.looked(looking, answer, jobs[0])
+    if step is Step.CANCEL:
+        return looks.cancelled(looking, answer, jobs[0])
+    job = looks.submitted(looking, answer) if answer.ok else None
+    return answers.read(answer) if job is None else (job,)

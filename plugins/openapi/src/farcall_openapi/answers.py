@@ -1,25 +1,58 @@
-"""What a reply says: JSON is a value, text is text, anything else is a file."""
+"""What a reply says: JSON is a value, text is text, a stream is its events, anything else is a file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from email.message import Message
-from typing import Any
+from typing import Any, Final
 
-from farcall.jobs import Snapshot, State, Update
-from farcall.wire import Response, StreamEvent, Webhook
+from farcall.jobs import Chunk, Snapshot, State, Update
+from farcall.streams import KINDS
+from farcall.wire import Response, StreamEvent
+from pydantic_core import from_json
 
-_NO_CONTENT = frozenset({204, 205})
+from farcall_openapi import paging
+
+_NO_CONTENT: Final = frozenset({204, 205})
+_END: Final = "[DONE]"
+"""How OpenAI's API and those made like it end a stream."""
 
 
-def read(answer: Response | StreamEvent | Webhook) -> Sequence[Update]:
-    """The result of a success; nothing for an HTTP error, which the core reads by its status."""
-    if not isinstance(answer, Response) or not answer.ok:
+def read(answer: Response) -> Sequence[Update]:
+    """The result of a success, or the stream of it; nothing for an HTTP error, which the core reads by its status."""
+    if not answer.ok:
         return ()
-    return (Snapshot(state=State.SUCCEEDED, progress=1.0, result=_result(answer)),)
+    if answer.body is not None and answer.media_type in KINDS:
+        return (Snapshot(state=State.RUNNING, result=answer),)
+    data = paging.remembered(answer)
+    return (Snapshot(state=State.SUCCEEDED, progress=1.0, result=result(answer), data=data),)
 
 
-def _result(answer: Response) -> Any:
+def piece(event: StreamEvent) -> Sequence[Update]:
+    """A piece of output: JSON where the event holds an object, an array or a quoted text, else the text itself.
+
+    An event with a name of its own is `{"event": …, "data": …}`; one named `error` ends the job in failure.
+    """
+    if event.event == "error":
+        return (Snapshot(state=State.FAILED, error=event.data),)
+    if event.data == _END:
+        return ()
+    value = _value(event)
+    named = event.event not in {"message", ""}
+    return (Chunk(value={"event": event.event, "data": value} if named else value, id=event.id),)
+
+
+def _value(event: StreamEvent) -> Any:
+    if not event.is_json and event.data[:1] not in {"{", "[", '"'}:
+        return event.data
+    try:
+        return from_json(event.data)
+    except ValueError:
+        return event.data
+
+
+def result(answer: Response) -> Any:
+    """The value that a reply is."""
     if answer.status in _NO_CONTENT or answer.headers.get("content-length") == "0":
         answer.drop()
         return None

@@ -11,6 +11,7 @@ from farcall.schemas import is_file, resolve, to_type
 from farcall.spec import REQUIRED, Parameter, Place
 
 from farcall_openapi import media
+from farcall_openapi.conforming import conforming
 from farcall_openapi.draft import Draft
 from farcall_openapi.filetype import as_text, holds_file
 from farcall_openapi.media import Form
@@ -134,6 +135,7 @@ def _add_properties(draft: Draft, chosen: Chosen, made: Properties, root: Mappin
         kind = _type(chosen, name, raw, root)
         place = Place.FILE if holds_file(kind) else _PLACES[chosen.form]
         must = required and name in made.required
+        kind = conforming(kind, raw, root)
         parameter = Parameter(kind, default=REQUIRED if must else said.get("default"), place=place, doc=_doc(said))
         draft.add(name, parameter, prefix="body", style=_part_style(chosen, name))
     if made.more:
@@ -173,6 +175,7 @@ def _part_style(chosen: Chosen, name: str) -> Style | None:
 
 def _add_whole(draft: Draft, chosen: Chosen, parameter: Parameter, root: Mapping[str, Any]) -> None:
     kind = _raw_type(chosen, root) if chosen.form is Form.RAW else as_text(to_type(chosen.schema, root))
+    kind = kind if chosen.form is Form.RAW else conforming(kind, chosen.schema, root)
     place = Place.FILE if holds_file(kind) else _PLACES[chosen.form]
     whole = Parameter(kind, default=parameter.default, place=place, doc=parameter.doc)
     draft.traits["body_argument"] = draft.add("body", whole, prefix="body")

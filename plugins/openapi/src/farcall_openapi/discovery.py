@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import html
+import re
+from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from farcall.binding import Binding
-from farcall.errors import ProtocolError
 from farcall.hookspecs import Flow
 from farcall.jobs import Recognition
-from farcall.wire import Document, Request, Response, join
+from farcall.wire import Document, Request, Response, join, origin
+
+from farcall_openapi import parsing
 
 # Where frameworks serve it, by their documentation as of 2026.
 WELL_KNOWN: Final = (
@@ -24,9 +28,27 @@ WELL_KNOWN: Final = (
     "/openapi/v1.json",  # ASP.NET Core
     "/swagger/v1/swagger.json",  # Swashbuckle
     "/apispec_1.json",  # flasgger
+    "/openapi.yaml",  # drf-spectacular by custom, hand-written documents
+    "/openapi.yml",
 )
+# Pages for people that name the document they show.
+PAGES: Final = (
+    "/docs",  # FastAPI, APIFlask, hug
+    "/redoc",
+    "/apidocs/",  # flasgger
+    "/swagger-ui",  # flask-smorest by custom
+    "/swagger-ui/swagger-initializer.js",  # springdoc
+    "/swagger/index.html",  # Swashbuckle, swaggo
+    "/",
+)
+_LINKS: Final = re.compile(
+    r"""(?:\burl["']?\s*[:=]|\bspec-?url\s*=|\bdata-url\s*=|\bapiDescriptionUrl\s*=|\bhref\s*=)\s*["']([^"'<>\s]{1,500})["']""",
+    re.IGNORECASE,
+)
+_MOST_LINKS: Final = 8
 _SUFFIXES: Final = (".json", ".yaml", ".yml")
-_WORDS: Final = ("openapi", "swagger", "api-docs", "apispec")
+_WORDS: Final = ("openapi", "swagger", "api-docs", "apispec", "docs", "redoc")
+_ACCEPT: Final = "application/json, application/yaml;q=0.9, */*;q=0.5"
 
 
 def names_document(url: str) -> bool:
@@ -38,24 +60,45 @@ def names_document(url: str) -> bool:
     return urlsplit(url).path.lower().endswith(_SUFFIXES)
 
 
+def shows_document(url: str) -> bool:
+    """Whether an address is a document's, or that of a page which shows one, by its last segment.
+
+    >>> shows_document("http://h/v2/docs"), shows_document("http://h/v2")
+    (True, False)
+    """
+    last = urlsplit(url).path.rpartition("/")[2].lower()
+    return names_document(url) or any(word in last for word in _WORDS)
+
+
 def is_document(content: Any) -> bool:
-    """Whether JSON is an OpenAPI document of any version."""
-    return isinstance(content, Mapping) and isinstance(content.get("openapi"), str)
+    """Whether JSON is an OpenAPI document of any version, also of the time when it was called Swagger."""
+    return isinstance(content, Mapping) and any(isinstance(content.get(w), str) for w in ("openapi", "swagger"))
+
+
+JOB_SERVERS: Final = frozenset({"farcall", "apipod", "fast-task-api"})
+"""Marks in a document's `info` of servers whose replies are jobs in envelopes of their own, which are no results."""
 
 
 def recognise(document: Document | None) -> Recognition:
-    """`GENERIC` for OpenAPI 3 with paths."""
+    """`GENERIC` for OpenAPI 3 with paths, and for Swagger 2 so that its user is told what to do."""
     content = None if document is None else document.content
     if not isinstance(content, Mapping) or not is_document(content):
         return Recognition.NO
-    fits = content["openapi"].startswith("3.") and isinstance(content.get("paths"), Mapping)
+    info = content.get("info")
+    if isinstance(info, Mapping) and not JOB_SERVERS.isdisjoint(info):
+        return Recognition.NO
+    version = content.get("openapi") or content.get("swagger")
+    fits = str(version).startswith(("3.", "2.")) and isinstance(content.get("paths"), Mapping)
     return Recognition.GENERIC if fits else Recognition.NO
 
 
 def discover(binding: Binding) -> Flow[Document | None] | None:
     """A flow that returns the first document found; None where the binding has no address to ask."""
     places = candidates(binding)
-    return _ask(places) if places else None
+    if not places:
+        return None
+    alone = len(places) == 1
+    return _ask(places, () if alone else [join(binding.options.url, page) for page in PAGES])
 
 
 def candidates(binding: Binding) -> list[str]:
@@ -67,25 +110,56 @@ def candidates(binding: Binding) -> list[str]:
         return []
     if names_document(url):
         return [url]
-    last = urlsplit(url).path.rpartition("/")[2].lower()
-    itself = [url] if any(word in last for word in _WORDS) else []
+    itself = [url] if shows_document(url) else []
     return itself + [join(url, path) for path in WELL_KNOWN]
 
 
-def _ask(places: list[str]) -> Flow[Document | None]:
-    for url in places:
-        answer = yield Request(method="GET", url=url, headers={"accept": "application/json"}, repeatable=True)
-        if (content := _content(answer)) is not None:
+def _ask(places: Sequence[str], pages: Sequence[str]) -> Flow[Document | None]:
+    """The first OpenAPI 3 document; a Swagger 2 one only where there is none."""
+    older: Document | None = None
+    asked = set(places)
+    waiting = deque(places)
+    pages_left = deque(pages)
+    while waiting or (pages_left and older is None):
+        url = waiting.popleft() if waiting else pages_left.popleft()
+        answer = yield Request(method="GET", url=url, headers={"accept": _ACCEPT}, repeatable=True)
+        content = _content(answer)
+        if content is None:
+            found = [link for link in links(answer) if link not in asked]
+            asked.update(found)
+            waiting.extendleft(reversed(found))
+        elif "openapi" in content:
             return Document(content=content, url=answer.url or url)
-    return None
+        else:
+            older = older or Document(content=content, url=answer.url or url)
+    return older
+
+
+def links(answer: Response) -> list[str]:
+    """The addresses on the same origin that a page shows as a document's, at most eight."""
+    if not answer.ok or not answer.content or answer.media_type not in _PAGE_TYPES:
+        return []
+    found: dict[str, None] = {}
+    for match in _LINKS.finditer(answer.text):
+        url = urljoin(answer.url, html.unescape(match[1].replace("\\/", "/"))).partition("#")[0]
+        named = names_document(url) or any(word in urlsplit(url).path.lower() for word in _WORDS[:4])
+        if named and not urlsplit(url).path.endswith(_ASSETS) and origin(url) == origin(answer.url):
+            found[url] = None
+    return list(found)[:_MOST_LINKS]
+
+
+_PAGE_TYPES: Final = frozenset({"text/html", "application/javascript", "text/javascript", "application/xhtml+xml"})
+_ASSETS: Final = (".css", ".js", ".png", ".ico", ".html", ".svg")
 
 
 def _content(answer: Response) -> Any:
     if not answer.ok or answer.body is not None:
         answer.drop()
         return None
+    if answer.media_type in _PAGE_TYPES or answer.content.lstrip()[:1] == b"<":
+        return None  # a page for people at that address: not the document, and no fault
     try:
-        content = answer.json()
-    except ProtocolError:  # a page for people at that address: not the document, and no fault
+        content = parsing.parse(answer.content)
+    except parsing.UnreadableError:
         return None
     return content if is_document(content) else None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urljoin
 
 from farcall.binding import Binding
 from farcall.errors import UsageError
+from farcall.hookspecs import Flow
 from farcall.schemas import resolve
 from farcall.spec import EndpointSpec, Problem, ServiceSpec
 from farcall.wire import Document
 
-from farcall_openapi import operation, security, servers
+from farcall_openapi import operation, parsing, polling, security, servers
+from farcall_openapi.bundle import Bundle
 from farcall_openapi.operation import Operation
 from farcall_openapi.options import Options
 from farcall_openapi.shape import MalformedError, members, text
@@ -19,15 +22,31 @@ from farcall_openapi.shape import MalformedError, members, text
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
-def describe(binding: Binding, document: Document) -> ServiceSpec:
-    """The service; an operation that cannot be read is a problem, and the others still bind.
+def describe(binding: Binding, document: Document) -> ServiceSpec | Flow[ServiceSpec]:
+    """The service, or the flow to it where it is described in several files.
+
+    An operation that cannot be read is a problem, and the others still bind.
 
     Raises:
         UsageError: This is no OpenAPI 3 document, or the options name a server it does not have.
     """
-    root = _checked(document.content)
-    reader = _Reader(root, binding.options, document.url)
-    endpoints = tuple(reader.endpoints())
+    root = _checked(parsing.document_of(document.content))
+    bundle = Bundle(root, document.url, frozenset(binding.options.ref_origins))
+    opened = bundle.opened()
+    if bundle.waits:
+        return _bundled(binding, document, bundle, opened)
+    return _service(binding, document, opened, bundle.problems)
+
+
+def _bundled(binding: Binding, document: Document, bundle: Bundle, opened: Mapping[str, Any]) -> Flow[ServiceSpec]:
+    root = yield from bundle.filled(opened)
+    return _service(binding, document, root, bundle.problems)
+
+
+def _service(binding: Binding, document: Document, root: Mapping[str, Any], missing: Sequence[Problem]) -> ServiceSpec:
+    fetched = document.url if document.url.startswith(("http://", "https://")) else ""
+    reader = _Reader(root, binding.options, fetched)
+    endpoints = polling.recognised(reader.endpoints())
     schemes, unusable = security.schemes(root)
     info = root["info"] if isinstance(root.get("info"), Mapping) else {}
     return ServiceSpec(
@@ -36,14 +55,23 @@ def describe(binding: Binding, document: Document) -> ServiceSpec:
         doc=text(info.get("description")) or text(info.get("summary")),
         endpoints=endpoints,
         security=schemes,
-        traits={"url": reader.url, "openapi": root["openapi"]},
-        problems=(*reader.problems, *unusable),
+        traits={"url": reader.url, "openapi": root["openapi"], **_tokens(root, fetched or reader.url)},
+        problems=(*missing, *reader.problems, *unusable),
     )
+
+
+def _tokens(root: Mapping[str, Any], against: str) -> dict[str, str]:
+    url, scope = security.client_credentials(root)
+    url = urljoin(against, url) if url else ""
+    return {"token_url": url, "token_scope": scope} if url.startswith(("http://", "https://")) else {}
 
 
 def _checked(content: Any) -> Mapping[str, Any]:
     if isinstance(content, Mapping) and isinstance(content.get("swagger"), str):
-        raise UsageError(f"This is a Swagger {content['swagger']} document; OpenAPI 3.0 and 3.1 are read; convert it.")
+        raise UsageError(
+            f"This is a Swagger {content['swagger']} document; OpenAPI 3.0 and 3.1 are read. "
+            "Convert it (editor.swagger.io or the npm package swagger2openapi does) and hand the result over as spec=."
+        )
     if not isinstance(content, Mapping) or not isinstance(content.get("openapi"), str):
         raise UsageError('This is no OpenAPI document: it is no object with "openapi".')
     if not content["openapi"].startswith("3."):

@@ -12,6 +12,7 @@ from farcall.schemas import resolve, to_type
 from farcall.spec import REQUIRED, EndpointSpec, Parameter, Place, operation_name
 
 from farcall_openapi import body, media
+from farcall_openapi.conforming import conforming
 from farcall_openapi.draft import Draft
 from farcall_openapi.filetype import as_text
 from farcall_openapi.parameters import STYLES, Style, usual
@@ -58,6 +59,8 @@ def endpoint(operation: Operation) -> EndpointSpec:
         body.add(draft, said["requestBody"], operation.root)
     replies = _replies(operation)
     draft.traits["accept"] = media.accept(dict.fromkeys(m for content in replies for m in media.declared(content)))
+    if "202" in members(said.get("responses", {}), "responses"):
+        draft.traits["async"] = "yes"
     if operation.server:
         draft.traits["server"] = operation.server
     return EndpointSpec(
@@ -103,7 +106,7 @@ def _add(draft: Draft, raw: Mapping[str, Any], operation: Operation) -> None:
     content = members(raw.get("content", {}), f"the content of {name}")
     holder = members(next(iter(content.values()), {}), f"the content of {name}") if content else raw
     said = schema_of(holder.get("schema", {}), f"the schema of {name}")
-    kind = as_text(to_type(said, operation.root))
+    kind = conforming(as_text(to_type(said, operation.root)), said, operation.root)
     must = place is Place.PATH or raw.get("required") is True
     default = REQUIRED if must else _default(said, operation.root)
     parameter = Parameter(kind, default=default, place=place, doc=_doc(raw))

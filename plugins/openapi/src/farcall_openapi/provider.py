@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from farcall.binding import Binding
 from farcall.errors import InputError, UsageError
 from farcall.hookspecs import Call, ProviderFacts
+from farcall.jobs import Snapshot
+from farcall.spec import EndpointSpec
 from farcall.wire import Request
 
-from farcall_openapi import content
+from farcall_openapi import content, paging
 from farcall_openapi.parameters import cookie_pairs, header_text, path_text, query_pairs
 from farcall_openapi.plan import Plan, plan
 
-_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+LARGEST_DOCUMENT_BYTES: Final = 32 * 1024 * 1024
+LARGEST_REPLY_BYTES: Final = 64 * 1024 * 1024
 
 
 def facts(binding: Binding) -> ProviderFacts:
-    """Every reply is the result.
+    """A reply is the result, or names its job.
 
     Raises:
         UsageError: Once the document was read: neither it nor the user says where the service is.
@@ -26,7 +30,17 @@ def facts(binding: Binding) -> ProviderFacts:
     url = address(binding)
     if not url and binding.service is not None:
         raise UsageError('The document names no server; say where the service is: url="https://…".')
-    return ProviderFacts(url=url, result_in_reply=True)
+    jobs = binding.options.job is not None or any(endpoint.job is not False for endpoint in offered(binding))
+    return ProviderFacts(url=url, result_in_reply=not jobs, max_envelope_bytes=_largest(binding))
+
+
+def offered(binding: Binding) -> Sequence[EndpointSpec]:
+    """What the service offers, as far as it is known."""
+    return binding.endpoints if binding.service is None else binding.service.endpoints
+
+
+def _largest(binding: Binding) -> int:
+    return LARGEST_DOCUMENT_BYTES if binding.service is None else LARGEST_REPLY_BYTES
 
 
 def address(binding: Binding) -> str:
@@ -46,10 +60,26 @@ def request(binding: Binding, call: Call) -> Request:
     return Request(
         method=method,
         url=(layout.server or address(binding)) + _path(layout, call.arguments) + _query(layout, call.arguments),
-        headers={"accept": layout.accept, **_headers(layout, call.arguments), **body_headers},
+        headers={"accept": layout.accept, **_prefer(call), **_headers(layout, call.arguments), **body_headers},
         body=body,
-        repeatable=method in _READS,
     )
+
+
+def next_page(binding: Binding, call: Call, page: Snapshot) -> Call | Request | None:
+    """What asks for the page after this one; None: this is the last."""
+    onward = paging.following(binding.options.pages, call, page)
+    if not isinstance(onward, str):
+        return onward
+    layout = plan(call.endpoint)
+    headers = {"accept": layout.accept, **_headers(layout, call.arguments)}
+    return paging.request(onward, address(binding), headers)
+
+
+def _prefer(call: Call) -> dict[str, str]:
+    """RFC 7240: a service that can make a job of this call shall do so, unless it is done within our wait."""
+    if "async" not in call.endpoint.traits:
+        return {}
+    return {"prefer": "respond-async" if call.wait_s is None else f"respond-async, wait={math.ceil(call.wait_s)}"}
 
 
 def _path(layout: Plan, arguments: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from farcall.schemas import resolve
 from farcall.spec import Problem, SecurityScheme
 
+from farcall_openapi.polling import inside
 from farcall_openapi.shape import MalformedError, members, text
 
 
@@ -25,6 +26,37 @@ def schemes(document: Mapping[str, Any]) -> tuple[tuple[SecurityScheme, ...], li
         except ValueError as error:
             problems.append(Problem(f"securitySchemes {name}", str(error)))
     return tuple(found), problems
+
+
+def client_credentials(document: Mapping[str, Any]) -> tuple[str, str]:
+    """The token address and the scopes of OAuth 2 client credentials; both empty where the first usable way is another.
+
+    The scopes are those that the document's first demand names, else all that are declared.
+    """
+    declared = inside(document, "components.securitySchemes")
+    if not isinstance(declared, Mapping):
+        return "", ""
+    for name in dict.fromkeys([*_demanded(document, declared), *declared]):
+        try:
+            scheme = resolve(members(declared[name], "it"), document)
+            _scheme(scheme)
+        except ValueError:
+            continue
+        flow = inside(scheme, "flows.clientCredentials")
+        if scheme.get("type") != "oauth2" or not isinstance(flow, Mapping):
+            return "", ""
+        known = flow.get("scopes")
+        scopes = _scopes(document, name) or (list(known) if isinstance(known, Mapping) else [])
+        return text(flow.get("tokenUrl")), " ".join(scope for scope in scopes if isinstance(scope, str))
+    return "", ""
+
+
+def _scopes(document: Mapping[str, Any], name: str) -> list[Any]:
+    demands = document.get("security")
+    for demand in demands if isinstance(demands, list) else []:
+        if isinstance(demand, Mapping) and isinstance(demand.get(name), list):
+            return list(demand[name])
+    return []
 
 
 def _demanded(document: Mapping[str, Any], declared: Mapping[str, Any]) -> Iterator[str]:

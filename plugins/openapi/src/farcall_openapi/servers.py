@@ -34,7 +34,7 @@ def base(stated: Any, options: Options, document_url: str) -> str:
     """
     given = options.url or ""
     said = _stated(stated, options, document_url or given)
-    if not given or given == document_url or discovery.names_document(given):
+    if not given or given == document_url or discovery.shows_document(given):
         fetched = document_url or given
         return said or (origin(fetched) if fetched else "")
     if said and not urlsplit(given).path and origin(said) == origin(given):
