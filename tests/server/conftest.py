@@ -54,7 +54,7 @@ def serve():
 
 @pytest.fixture
 def app():
-    return FastTaskAPI()
+    return FastTaskAPI(shutdown_grace_s=0.2)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def call(serve):
     """`call(function)` serves it at /f as a task; the result calls it and gives the job's own form once it ended."""
 
     def make(function, **options):
-        app = FastTaskAPI(**{k: options.pop(k) for k in ("max_upload_bytes",) if k in options})
+        app = FastTaskAPI(shutdown_grace_s=0.2, **{k: options.pop(k) for k in ("max_upload_bytes",) if k in options})
         app.task_endpoint("/f", **options)(function)
         client = serve(app)
 

@@ -304,7 +304,6 @@ def test_a_file_inside_a_model_is_a_data_address_and_never_a_path_of_the_server(
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [
-        (generator, "generator"),
         (depends, "dependencies="),
         (upload, "take a File"),
         (positional, "plain name"),
@@ -316,6 +315,11 @@ def test_a_function_that_no_request_can_fill_is_refused_with_a_sentence(app, fun
     for decorate in (app.task_endpoint("/f"), app.endpoint("/f")):
         with pytest.raises(UsageError, match=sentence):
             decorate(function)
+
+
+def test_a_plain_endpoint_does_not_stream(app):
+    with pytest.raises(UsageError, match="task_endpoint"):
+        app.endpoint("/f")(generator)
 
 
 def test_a_path_is_served_once(app):

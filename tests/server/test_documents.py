@@ -124,3 +124,10 @@ def test_two_paths_with_one_last_segment_have_two_operation_ids():
         app.task_endpoint(path)(lambda: 1)
     ids = [path["post"]["operationId"] for path in app.openapi()["paths"].values()]
     assert len(set(ids)) == 2
+
+
+def test_older_clients_know_by_a_mark_and_a_schema_that_jobs_are_made_and_must_be_asked_for_again(app):
+    app.task_endpoint("/f")(lambda: 1)
+    document = app.openapi()
+    assert document["info"]["fast-task-api"]
+    assert "JobResult" in document["components"]["schemas"]

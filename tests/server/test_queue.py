@@ -7,14 +7,14 @@ import aiohttp
 import pytest
 from farcall.jobs import State
 from farcall_server import FastTaskAPI
-from farcall_server.queue import Job, MemoryStore, Outcome
+from farcall_server.queue import Job, MemoryStore, Outcome, Rules
 
 DONE = Outcome(state=State.SUCCEEDED, result=1)
 
 
 def store_with(jobs=0, **limits):
     store = MemoryStore()
-    store.open("/f", **{"queue_size": 100, "concurrency": 1, **limits})
+    store.open("/f", Rules(**{"queue_size": 100, "concurrency": 1, **limits}))
     made = [Job("/f", {}, ttl_s=60) for _ in range(jobs)]
     for job in made:
         assert asyncio.run(store.accept(job))
@@ -170,7 +170,7 @@ def test_many_finished_jobs_take_little_memory():
 def test_a_store_that_closes_ends_what_has_not_ended():
     store, (running, waiting) = store_with(2)
     store.start("/f")
-    store.close("stopped")
+    asyncio.run(store.close("stopped"))
     for job in (running, waiting):
         assert (job.state, job.outcome.error) == (State.FAILED, "stopped")
     assert store.get(running.id) is None

@@ -104,3 +104,11 @@ def test_under_a_mount_links_carry_its_prefix_and_files_do_not(serve, app):
     ours = client.get(job["links"]["status"], headers={"accept": MEDIA_TYPE}).json()
     assert ours["files"][0]["url"] == f"/jobs/{job['id']}/files/0"
     assert client.get("/svc" + ours["files"][0]["url"]).content == b"abc"
+
+
+def test_a_server_that_stops_is_alive_and_not_ready(serve, app):
+    client = serve(app)
+    assert client.get("/health/ready").json() == {"status": "ready"}
+    app.release()
+    assert client.get("/health/ready").status_code == 503
+    assert client.get("/health/live").status_code == 200

@@ -13,7 +13,7 @@ import pytest
 SCRIPT = """
 import time
 from farcall_server import FastTaskAPI
-app = FastTaskAPI(title="Kitchen")
+app = FastTaskAPI(title="Kitchen", shutdown_grace_s={grace})
 
 @app.task_endpoint("/slow")
 def slow(s: float = 60):
@@ -32,15 +32,15 @@ app.start({arguments})
 def start(tmp_path):
     started = []
 
-    def run(arguments="", **environment):
+    def run(arguments="", grace=10, **environment):
         script = tmp_path / "service.py"
-        script.write_text(SCRIPT.format(arguments=arguments))
+        script.write_text(SCRIPT.format(arguments=arguments, grace=grace))
         process = subprocess.Popen(
             [sys.executable, "-X", "dev", "-W", "error", str(script)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **environment},
+            env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), **environment},
         )
         started.append(process)
         return process
@@ -83,7 +83,7 @@ def test_a_port_that_is_taken_ends_the_program_with_a_failure(start):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_at_once_while_jobs_run_and_warns_of_nothing(start, how):
-    process = start("port=0")
+    process = start("port=0", grace=0)
     url = re.search(r"http://\S+?:\d+", process.stdout.readline())[0]
     for path in ("/slow", "/aslow", "/slow"):
         assert httpx.post(url + path, headers={"prefer": "wait=0.05"}).status_code == 200
@@ -91,3 +91,15 @@ def test_it_stops_at_once_while_jobs_run_and_warns_of_nothing(start, how):
     _, errors = process.communicate(timeout=8)
     assert errors == ""
     assert process.returncode in {0, -how}
+
+
+@pytest.mark.parametrize(
+    ("environment", "warned"),
+    [({"FTAPI_HOST": "0.0.0.0"}, True), ({"FTAPI_HOST": "0.0.0.0", "FTAPI_API_KEYS": "k"}, False), ({}, False)],
+)
+def test_a_server_that_others_reach_without_a_key_says_so_loudly(start, environment, warned):
+    process = start(FTAPI_PORT="0", **environment)
+    assert "serves at" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert ("everybody who reaches it may run its functions" in said) is warned

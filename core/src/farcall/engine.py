@@ -196,11 +196,13 @@ class Engine:
                 )
         if options.headers:
             request = request.with_headers(options.headers)
-        if header := self.facts.idempotency_header:
+        # hosts know a job again by its key; a reply that is the result itself is made anew
+        header = None if endpoint.job is False else self.facts.idempotency_header
+        if header is not None:
             request = request.with_headers({header: options.idempotency_key or token})
             request = replace(request, repeatable=True)
         elif options.idempotency_key is not None:
-            raise UsageError(f"The host of {endpoint.name!r} does not know idempotency keys.")
+            raise UsageError(f"The host of {endpoint.name!r} does not know idempotency keys there.")
         await self._until_accepted(tracked, request, _deadline(tracked, options))
         log.info("submitted %s to %s: job %s", endpoint.name, self.origin, tracked.snapshot.job_id)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from farcall.errors import UsageError
@@ -15,10 +17,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from farcall_server import documents, replies, serving, signature, worker
+from farcall_server import documents, inputs, keys, places, replies, serving, signature, worker
 from farcall_server.hosts import HostCheck
-from farcall_server.queue import MemoryStore, Store
-from farcall_server.routes import Endpoint, Handler, Jobs, Plain, Submit, health
+from farcall_server.ledger import Ledger
+from farcall_server.queue import MemoryStore, Rules
+from farcall_server.routes import Endpoint, Handler, Jobs, Plain, Ready, Submit, health
+from farcall_server.streaming import Streams
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,41 +43,59 @@ class FastTaskAPI(FastAPI):
 
     Args:
         title: What the documentation calls the service.
+        queue: Where jobs are kept: `sqlite:///jobs.db` (a path), from where they are taken up again after a restart
+            or a kill, or `memory://`. None: for an app that is started by `start()` a database in the user's state
+            directory, one for each program; in memory under another ASGI server and in tests.
+        shutdown_grace_s: Seconds that running jobs have to end once the server is told to stop.
         result_ttl_s: Seconds a result is kept after its job has ended; it may be read many times until then.
         max_upload_bytes: The largest body of a request, in bytes; a larger one is refused with 413.
         allowed_hosts: Names beside the loopback's own that may stand in a request's Host and Origin while the server
             listens on the loopback; for a server behind a proxy. None: `FTAPI_ALLOWED_HOSTS`, separated by commas.
+        api_keys: Keys of which a caller must show one, as `Authorization: Bearer …`. None: `FTAPI_API_KEYS`, separated
+            by commas; none there or an empty list: everybody may call.
         **options: As for FastAPI. `dependencies` apply to the job routes too.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - as FastAPI's, each by name
         self,
         *,
         title: str = "FastTaskAPI",
+        queue: str | None = None,
+        shutdown_grace_s: float = 10.0,
         result_ttl_s: float = 3600.0,
         max_upload_bytes: int = 4 * GIBIBYTE,
         allowed_hosts: Collection[str] | None = None,
+        api_keys: Collection[str] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(title=title, **options)
         self.exception_handlers.setdefault(Exception, replies.fault)
         self.result_ttl_s = result_ttl_s
         self.max_upload_bytes = max_upload_bytes
-        self.store: Store = MemoryStore()
-        self._lanes: list[worker.Lane] = []
+        self.queue = queue
+        self.shutdown_grace_s = shutdown_grace_s
+        self.store = MemoryStore()
+        self._keep_in(None if queue is None else places.database(queue))
+        self._lanes: dict[str, worker.Lane] = {}
         self._crew = worker.Crew(PLAIN_THREADS, "farcall-plain")
         self._documented: list[documents.Documented] = []
         self._known_dependencies = tuple(self.router.dependencies)
+        self.api_keys = keys.configured(api_keys)
+        if self.api_keys:
+            self.add_middleware(keys.KeyCheck, keys=self.api_keys, open_paths=self._open_paths())
         self.add_middleware(HostCheck, allowed=_allowed(allowed_hosts))
         self._add_job_routes()
         self.router.lifespan_context = self._around(self.router.lifespan_context)
 
-    def task_endpoint(
+    def task_endpoint(  # noqa: PLR0913 - what there is to say of an endpoint, each by name
         self,
         path: str,
         *,
         queue_size: int = 100,
         concurrency: int = 1,
+        timeout_s: float | None = None,
+        retries: int = 0,
+        idempotent: bool = False,
         result_ttl_s: float | None = None,
         dependencies: Sequence[Depends] = (),
         tags: Sequence[str] = (),
@@ -84,6 +106,11 @@ class FastTaskAPI(FastAPI):
             path: Where it is served, in its normal spelling (`/make-fries`); as written too.
             queue_size: How many calls may wait; further ones are refused with 429.
             concurrency: How many may run at once.
+            timeout_s: Seconds after which a running call ends as timed out; None: never. An asynchronous function is
+                cancelled; a synchronous one goes on in its thread until it looks at its `JobProgress` or returns.
+            retries: How many more times a call is run that failed, or whose server was killed while it ran.
+            idempotent: Whether a call may be run again each time its server is killed while it runs; else it fails
+                with "server stopped while running" once its retries are used up.
             result_ttl_s: Seconds its results are kept; None: the app's.
             dependencies: Solved before a call is accepted.
             tags: Under which the documentation lists it.
@@ -93,10 +120,13 @@ class FastTaskAPI(FastAPI):
         """
         _at_least("queue_size", queue_size, 0)
         _at_least("concurrency", concurrency, 1)
+        _at_least("retries", retries, 0)
+        if timeout_s is not None and timeout_s <= 0:
+            raise UsageError(f"timeout_s is {timeout_s}; it must be more than 0, or None.")
 
         def register(function: F) -> F:
             known = signature.read(function, path, job=True)
-            lane = worker.lane(known, self.store, concurrency=concurrency)
+            lane = worker.lane(known, self.store, concurrency=concurrency, timeout_s=timeout_s)
             ttl_s = self.result_ttl_s if result_ttl_s is None else result_ttl_s
             handler = Submit(
                 signature=known, store=self.store, lane=lane, ttl_s=ttl_s, most_bytes=self.max_upload_bytes
@@ -108,8 +138,15 @@ class FastTaskAPI(FastAPI):
                 dependencies,
                 documents.Documented(signature=known, methods=("POST",), tags=tags),
             )
-            self.store.open(known.spec.path, queue_size=queue_size, concurrency=concurrency)
-            self._lanes.append(lane)
+            rules = Rules(
+                queue_size=queue_size,
+                concurrency=concurrency,
+                retries=retries,
+                idempotent=idempotent,
+                revive=partial(inputs.again, known),
+            )
+            self.store.open(known.spec.path, rules)
+            self._lanes[known.spec.path] = lane
             return function
 
         return register
@@ -152,11 +189,13 @@ class FastTaskAPI(FastAPI):
             host: Where to listen; None: `FTAPI_HOST`, else 127.0.0.1, which only this machine reaches.
             port: On which port, 0 for a free one; None: `FTAPI_PORT`, else 8000.
         """
+        if self.queue is None:
+            self._keep_in(places.default())
         serving.serve(self, host=host, port=port)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, with the job endpoints."""
-        return documents.describe(super().openapi(), self._documented)
+        return documents.describe(super().openapi(), self._documented, keyed=bool(self.api_keys))
 
     def release(self) -> None:
         """Answer every request that waits for a job with what is known now: the server is about to stop."""
@@ -164,13 +203,22 @@ class FastTaskAPI(FastAPI):
 
     # --- routes
 
+    def _open_paths(self) -> Collection[str]:
+        docs = (self.openapi_url, self.docs_url, self.redoc_url, self.swagger_ui_oauth2_redirect_url)
+        return [*self._health_routes(), *(path for path in docs if path)]
+
+    def _health_routes(self) -> dict[str, Handler]:
+        return {"/health": health, "/health/live": health, "/health/ready": Ready(store=self.store)}
+
     def _add_job_routes(self) -> None:
         jobs = Jobs(store=self.store)
         self._route("/status/{job_id}", jobs.status, ["GET"])
         self._route("/status", jobs.status_posted, ["POST"])
+        self._route("/stream/{job_id}", Streams(store=self.store), ["GET"])
         self._route("/cancel/{job_id}", jobs.cancel, ["POST"])
-        self._route("/jobs/{job_id}/files/{number:int}", jobs.file, ["GET"])
-        self.router.routes.append(Route("/health", Endpoint(health), methods=["GET"], include_in_schema=False))
+        self._route("/jobs/{job_id}/files/{number:int}", jobs.file, ["GET", "HEAD"])
+        for path, handler in self._health_routes().items():
+            self.router.routes.append(Route(path, Endpoint(handler), methods=["GET"], include_in_schema=False))
 
     def _serve(
         self,
@@ -228,12 +276,21 @@ class FastTaskAPI(FastAPI):
 
     # --- life
 
+    def _keep_in(self, database: Path | None) -> None:
+        self.store.durable = None if database is None else Ledger(database)
+
+    @property
+    def kept_in(self) -> str:
+        """Where the jobs are kept: `memory://`, or `sqlite:///` and the database's path."""
+        return places.MEMORY if self.store.durable is None else self.store.durable.name
+
     def _around(self, inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
         @asynccontextmanager
         async def lifespan(app: Any) -> AsyncIterator[Any]:
             self._check_dependencies()
             async with inner(app) as state:
                 try:
+                    await self._begin()
                     yield state
                 finally:
                     await self._stop()
@@ -247,9 +304,17 @@ class FastTaskAPI(FastAPI):
                 "Write FastTaskAPI(dependencies=[…])."
             )
 
+    async def _begin(self) -> None:
+        await self.store.begin()
+        for path, lane in self._lanes.items():
+            for _ in range(self.store.waiting(path)):
+                lane.wake()
+
     async def _stop(self) -> None:
-        self.store.close("The server stopped before the job had ended.")
-        for lane in self._lanes:
+        self.store.release()
+        await self.store.drained(self.shutdown_grace_s)
+        await self.store.close("The server stopped before the job had ended.")
+        for lane in self._lanes.values():
             await lane.close()
         self._crew.close()
 

@@ -19,8 +19,14 @@ REFERENCE: Final = "#/components/schemas/{model}"
 MARK: Final[Mapping[str, Any]] = {"protocol": VERSION, "version": "0.1.0"}
 """How a client knows this server in the document's `info`."""
 
+# Source: fastsdk 0.4.26, run 2026-11-24: without it, it takes a job's envelope for the result.
+OLDER_MARK: Final = "fast-task-api"
+"""How FastTaskAPI's and APIPod's clients know that a service makes jobs."""
+
+KEY_SCHEME: Final = "ApiKey"
+
 JOB_SCHEMA: Final[Mapping[str, Any]] = {
-    "title": "Job",
+    "title": "JobResult",  # the name by which fastsdk 0.4.26 knows that it must ask again
     "type": "object",
     "description": "One submitted call. Ask for it again under GET /status/{id}.",
     "required": ["id", "status"],
@@ -69,13 +75,18 @@ class Documented:
     tags: Sequence[str] = ()
 
 
-def describe(document: Mapping[str, Any], operations: Sequence[Documented]) -> dict[str, Any]:
+def describe(document: Mapping[str, Any], operations: Sequence[Documented], *, keyed: bool = False) -> dict[str, Any]:
     """A copy of FastAPI's document with the operations it does not know.
 
     What FastAPI has already written of an operation (the headers and security of its dependencies) is kept.
+
+    Args:
+        document: FastAPI's.
+        operations: Those to add.
+        keyed: Whether a caller must show a key.
     """
     made = copy.deepcopy(dict(document))
-    made["info"] = {**made.get("info", {}), "farcall": dict(MARK)}
+    made["info"] = {**made.get("info", {}), "farcall": dict(MARK), OLDER_MARK: MARK["version"]}
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     specs = unique_names(tuple(operation.signature.spec for operation in operations))
     for operation, spec in zip(operations, specs, strict=True):
@@ -85,6 +96,19 @@ def describe(document: Mapping[str, Any], operations: Sequence[Documented]) -> d
             path[method.lower()] = {**known, **_operation(operation, spec, method, known, schemas)}
     if not schemas:
         del made["components"]["schemas"]
+    return _keyed(made) if keyed else made
+
+
+def _keyed(made: dict[str, Any]) -> dict[str, Any]:
+    """The document, saying that every operation wants a key and how it is shown."""
+    made["components"].setdefault("securitySchemes", {})[KEY_SCHEME] = {"type": "http", "scheme": "bearer"}
+    made["security"] = [*made.get("security", ()), {KEY_SCHEME: []}]
+    for item in made.get("paths", {}).values():
+        for operation in item.values():
+            if isinstance(operation, dict) and "responses" in operation:
+                operation["responses"].setdefault("401", {"description": "The key is missing or unknown."})
+                if "security" in operation:  # its own would stand in the place of the document's
+                    operation["security"] = [{**way, KEY_SCHEME: []} for way in operation["security"]]
     return made
 
 

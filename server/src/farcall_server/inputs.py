@@ -30,19 +30,21 @@ SLOW_BYTES: Final = 1024 * 1024
 
 @dataclass(slots=True)
 class Inputs:
-    """A request's arguments, checked, and the files that came with it."""
+    """A request's arguments, checked and as they came, and the files that came with it."""
 
     arguments: dict[str, Any]
+    given: bytes | Mapping[str, Any] = b""
     folder: Folder = field(default_factory=Folder)
 
 
-async def read(request: Request, signature: Signature, *, most_bytes: int) -> Inputs:
+async def read(request: Request, signature: Signature, *, most_bytes: int, folder: Folder | None = None) -> Inputs:
     """The arguments a request holds for a function.
 
     Args:
         request: Its body has not been read yet.
         signature: What the function takes.
         most_bytes: The largest body taken.
+        folder: Where its files go; None: to a temporary one.
 
     Raises:
         HTTPException: 413 too large, 415 a form of body that is not read, 422 a body that is not what it says.
@@ -51,17 +53,36 @@ async def read(request: Request, signature: Signature, *, most_bytes: int) -> In
     if request.method in {"GET", "HEAD", "DELETE"}:
         pairs = request.query_params.multi_items()
         return Inputs(_check(signature, {**_cast(signature, pairs), **request.path_params}))
+    folder = Folder() if folder is None else folder
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind == b"multipart/form-data":
-        return await _multipart(request, signature, options.get(b"boundary", b""), most_bytes)
+        return await _multipart(request, signature, options.get(b"boundary", b""), most_bytes, folder)
     body = await whole(request, min(most_bytes, IN_MEMORY_BYTES))
     if kind == b"application/x-www-form-urlencoded":
-        return Inputs(_form(request, signature, body))
+        given = _form(request, signature, body)
+        return Inputs(_check(signature, given), given, folder)
     if kind == b"application/json" or kind.endswith(b"+json") or not (kind or body):
-        return Inputs(await _json(request, signature, body))
+        return Inputs(await _json(request, signature, body), _given(request, body), folder)
     raise HTTPException(
         415, "Send the arguments as application/json, application/x-www-form-urlencoded or multipart/form-data."
     )
+
+
+def again(signature: Signature, given: bytes | Mapping[str, Any] | None) -> dict[str, Any]:
+    """The checked arguments of a call that was taken on before: `Inputs.given`, read as it was then.
+
+    Raises:
+        RequestValidationError: The function does not take them any more.
+    """
+    if isinstance(given, bytes):
+        return _check_json(signature, given, {})
+    return _check(signature, given or {})
+
+
+def _given(request: Request, body: bytes) -> bytes | Mapping[str, Any]:
+    if not request.path_params:
+        return body or b"{}"
+    return {**from_json(body or b"{}"), **request.path_params}
 
 
 # --- bodies ----------------------------------------------------------------------------------------------------------
@@ -123,15 +144,17 @@ def _form(request: Request, signature: Signature, body: bytes) -> dict[str, Any]
         pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError as error:
         raise _malformed("form_invalid", f"The form cannot be read: {error}.") from error
-    return _check(signature, {**_cast(signature, pairs), **request.path_params})
+    return {**_cast(signature, pairs), **request.path_params}
 
 
-async def _multipart(request: Request, signature: Signature, boundary: bytes, most_bytes: int) -> Inputs:
-    folder = Folder()
+async def _multipart(
+    request: Request, signature: Signature, boundary: bytes, most_bytes: int, folder: Folder
+) -> Inputs:
     try:
         async with aclosing(_pieces(request, most_bytes)) as pieces:
             pairs = await multipart(pieces, boundary, folder, most_text_bytes=min(most_bytes, IN_MEMORY_BYTES))
-        return Inputs(_check(signature, {**_cast(signature, pairs), **request.path_params}), folder)
+        given = {**_cast(signature, pairs), **request.path_params}
+        return Inputs(_check(signature, given), given, folder)
     except MultipartError as error:
         await threads.run(folder.discard)
         raise _malformed("multipart_invalid", f"The multipart body cannot be read: {error}.") from error

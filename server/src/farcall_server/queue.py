@@ -12,14 +12,39 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 
+from farcall import threads
 from farcall.jobs import Snapshot, State
 from farcall.wire import FileValue
+from starlette.exceptions import HTTPException
 
+from farcall_server.chunks import Chunks
+from farcall_server.outputs import paths_of
 from farcall_server.uploads import Folder
 
 MOST_LOG_LINES: Final = 1000
+
+MOST_RECENT: Final = 256
+"""Streamed jobs whose pieces of output stay in memory after their end, where the rest is on disk."""
+
+REVISIONS_APART: Final = 1_000_000
+"""By how much a job's revision grows when its server was restarted: more than it can have grown unwritten."""
+
+SETTLE_S: Final = 30.0
+"""Longest wait in seconds for an end to be written down."""
+
+STOPPED: Final = "server stopped while running"
+_UNOPENED: Final = "The queue is not open: the app was served without its lifespan, as a mounted app is."
+_STOPPING: Final = "The server is stopping; send the call again in a moment."
+
+Given = bytes | Mapping[str, Any] | None
+"""Arguments as they came, to be checked anew after a restart: a JSON body, or a form's values."""
+
+
+class Unavailable(HTTPException):
+    """The queue takes no jobs on now: 503 while it stops, 507 where the disk is full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +76,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_drawn.clear)  # a child must not give out the parent's ids
 
 
-def _new_id() -> str:
+def new_id() -> str:
     """An id that cannot be guessed. Randomness is drawn for many at once: each draw gives up the interpreter lock."""
     while True:
         try:
@@ -73,20 +98,32 @@ class Job:
     Attributes:
         revision: Grows with every change that a client can see.
         moments: When it was created, started and finished, in seconds since 1970.
+        lines: How many lines the log has had, kept or not.
+        chunks: Its output so far, if its function is a generator.
+        begun: How many times its function has been begun.
+        given: Its arguments as they came; None once they are not needed any more.
         cancelling: Whether somebody asked for its end.
+        ending: Whether it has ended, which is yet to be written down before anybody is told.
         stop: What ends it while it runs, beside the flag; None if nothing can.
         told_at: When a waiting client was last told a change, on the monotonic clock.
     """
 
     __slots__ = (
-        "arguments", "cancelling", "endpoint", "folder", "id", "listeners", "logs", "message", "moments", "mourners",
-        "outcome", "progress", "revision", "state", "stop", "told_at", "ttl_s",
+        "arguments", "begun", "cancelling", "chunks", "ending", "endpoint", "folder", "given", "id", "lines",
+        "listeners", "logs", "message", "moments", "mourners", "outcome", "progress", "revision", "state", "stop",
+        "told_at", "ttl_s",
     )  # fmt: skip
 
     def __init__(
-        self, endpoint: str, arguments: Mapping[str, Any], *, ttl_s: float, folder: Folder | None = None
+        self,
+        endpoint: str,
+        arguments: Mapping[str, Any],
+        *,
+        ttl_s: float,
+        folder: Folder | None = None,
+        job_id: str | None = None,
     ) -> None:
-        self.id = _new_id()
+        self.id = new_id() if job_id is None else job_id
         self.endpoint = endpoint
         self.arguments = arguments
         self.ttl_s = ttl_s
@@ -95,10 +132,15 @@ class Job:
         self.progress: float | None = None
         self.message: str | None = None
         self.logs: deque[str] | None = None
+        self.lines = 0
+        self.chunks: Chunks | None = None
         self.outcome = PENDING
         self.revision = 0
         self.moments = {"created_at": time.time()}
+        self.begun = 0
+        self.given: Given = None
         self.cancelling = False
+        self.ending = False
         self.stop: Callable[[], None] | None = None
         self.told_at = 0.0
         self.listeners: set[Listener] = set()
@@ -132,6 +174,9 @@ class Listener:
 
     def tell(self) -> None:
         """Wake the request; nothing if its loop has ended."""
+        if _running_loop() is self.loop:
+            self.settle()
+            return
         with contextlib.suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.settle)
 
@@ -149,11 +194,93 @@ class Listener:
             timer.cancel()
 
 
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What a killed server left behind.
+
+    Args:
+        waiting: Its jobs that have not ended, oldest first; whether each was running.
+        ended: Ids of those that have, and the seconds their results are still kept.
+    """
+
+    waiting: Sequence[tuple[Job, bool]]
+    ended: Mapping[str, float]
+
+
+class Durable(Protocol):
+    """Where a queue's changes are written down, so that they outlive the process."""
+
+    @property
+    def name(self) -> str:
+        """As `queue=` would name it: `sqlite:////srv/jobs.db`."""
+        ...
+
+    def open(self) -> Recovered:
+        """What the last owner left."""
+        ...
+
+    def begin(self, ends: Sequence[tuple[Job, Outcome]], again: Sequence[Job], *, most: int) -> None:
+        """Write what became of it; then take on jobs, at most so many at once. Called on the event loop."""
+        ...
+
+    def folder(self) -> Folder:
+        """A new job's folder."""
+        ...
+
+    async def accept(self, job: Job, then: Callable[[], None]) -> None:
+        """Return once the job is written; `then` is called right before. Raises `Unavailable`."""
+        ...
+
+    def start(self, job: Job) -> None:
+        """Note that its function is about to begin; a killed process leaves this to read."""
+        ...
+
+    def note(self, job: Job) -> None:
+        """Write the job's progress soon."""
+        ...
+
+    def end(self, job: Job, outcome: Outcome, then: Callable[[], None]) -> None:
+        """Write the job's end, and call `then` once that is done."""
+        ...
+
+    def forget(self, job_ids: Sequence[str]) -> None:
+        """Remove these jobs and their files."""
+        ...
+
+    def find(self, job_id: str) -> Job | None:
+        """A job that has ended."""
+        ...
+
+    def close(self) -> None:
+        """Write what is left and give the place up. Blocks."""
+        ...
+
+
+def set_logs(job: Job, logs: Sequence[str], lines: int) -> None:
+    """Put back the log that a job had."""
+    job.logs, job.lines = deque(logs, maxlen=MOST_LOG_LINES), lines
+
+
 class Store(Protocol):
     """Where jobs are kept. Every method may be called from any thread, except the coroutines."""
 
-    def open(self, endpoint: str, *, queue_size: int, concurrency: int) -> None:
-        """Make room for an endpoint's jobs: so many waiting, so many running."""
+    def open(self, endpoint: str, rules: Rules) -> None:
+        """Make room for an endpoint's jobs."""
+        ...
+
+    async def begin(self) -> None:
+        """Take up the jobs that the last server left."""
+        ...
+
+    def folder(self) -> Folder:
+        """Where the files of a call that comes in go."""
         ...
 
     def full(self, endpoint: str) -> bool:
@@ -161,7 +288,20 @@ class Store(Protocol):
         ...
 
     async def accept(self, job: Job) -> bool:
-        """Take a job on; from the return of True on it is never lost. False: the queue is full."""
+        """Take a job on; from the return of True on it is never lost. False: the queue is full.
+
+        Raises:
+            Unavailable: No job can be taken on now.
+        """
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether jobs are taken on; not while the server stops."""
+        ...
+
+    def waiting(self, endpoint: str) -> int:
+        """How many of the endpoint's jobs wait."""
         ...
 
     def start(self, endpoint: str) -> Job | None:
@@ -178,8 +318,20 @@ class Store(Protocol):
         """End a job; the first end counts."""
         ...
 
+    def retry(self, job: Job) -> bool:
+        """Have a running job wait for another run. False: it has had as many as it may, or is to end."""
+        ...
+
+    def expire(self, job: Job, timeout_s: float) -> None:
+        """End a running job that has run for too long, and stop it if it can be stopped."""
+        ...
+
     def cancel(self, job: Job) -> None:
         """End a waiting job at once, ask a running one to end."""
+        ...
+
+    async def settled(self, job: Job) -> None:
+        """Return once the end that was asked for, if there was one, is written down."""
         ...
 
     def get(self, job_id: str) -> Job | None:
@@ -195,33 +347,66 @@ class Store(Protocol):
         ...
 
     def release(self) -> None:
-        """Wake everybody who waits, and let nobody wait any more: the server stops."""
+        """The server stops: take no job on, start none, and wake everybody who waits."""
         ...
 
-    def close(self, reason: str) -> None:
-        """End every job that has not ended, and forget all; `reason` is what clients still waiting are told."""
+    async def drained(self, wait_s: float) -> None:
+        """Return once no job runs, at the latest after `wait_s` seconds."""
         ...
+
+    async def close(self, reason: str) -> None:
+        """Give everything up. Where jobs are durable those left are the next server's; else they end.
+
+        Args:
+            reason: Why those end that cannot be kept.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How an endpoint's jobs are kept.
+
+    Args:
+        queue_size: How many may wait.
+        concurrency: How many may run.
+        retries: How many more times a call is run that failed, or whose server was killed.
+        idempotent: Whether a call may be run again as often as its server is killed.
+        revive: Checks arguments as they came, after a restart; raises what a wrong one raises.
+    """
+
+    queue_size: int
+    concurrency: int
+    retries: int = 0
+    idempotent: bool = False
+    revive: Callable[[Given], Mapping[str, Any]] = lambda _: {}
 
 
 @dataclass(slots=True)
 class _Line:
     """One endpoint's jobs in the order in which they came."""
 
-    queue_size: int
-    concurrency: int
+    rules: Rules
     waiting: deque[Job] = field(default_factory=deque)
     queued: int = 0
     running: int = 0
 
     @property
     def full(self) -> bool:
-        return self.queued + self.running >= self.queue_size + self.concurrency
+        return self.queued + self.running >= self.rules.queue_size + self.rules.concurrency
 
 
 class MemoryStore:
-    """Jobs in this process's memory; they end with it."""
+    """The jobs that wait and run, in memory. Without a durable place they end with the process.
 
-    def __init__(self) -> None:
+    With one, a change is written there before anybody is told of it, and ended jobs leave the memory.
+
+    Args:
+        durable: Where changes are written down; None: nowhere.
+    """
+
+    def __init__(self, durable: Durable | None = None) -> None:
+        self.durable = durable
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
         self._jobs: dict[str, Job] = {}
@@ -230,40 +415,130 @@ class MemoryStore:
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = math.inf
         self._released = False
+        self._drainers: set[Listener] = set()
+        self._written: set[str] = set()  # ended jobs that are read from the durable place
+        self._recent: deque[str] = deque()
+
+    @property
+    def ready(self) -> bool:
+        """Whether jobs are taken on; not while the server stops."""
+        return not self._released
 
     def __len__(self) -> int:
-        return len(self._jobs)
+        return len(self._jobs.keys() | self._written)
 
-    def open(self, endpoint: str, *, queue_size: int, concurrency: int) -> None:
-        """Make room for an endpoint's jobs: so many waiting, so many running."""
-        self._lines[endpoint] = _Line(queue_size, concurrency)
+    def open(self, endpoint: str, rules: Rules) -> None:
+        """Make room for an endpoint's jobs."""
+        self._lines[endpoint] = _Line(rules)
+
+    def folder(self) -> Folder:
+        """Where the files of a call that comes in go."""
+        return Folder() if self.durable is None else self.durable.folder()
+
+    # --- what a killed server left
+
+    async def begin(self) -> None:
+        """Take up the jobs that the last server left: each waits again, or ends with the reason why not."""
+        self._loop = asyncio.get_running_loop()
+        if self.durable is None:
+            return
+        left = self.durable.open()
+        ends, again = [], []
+        for job, running in left.waiting:
+            job.revision += REVISIONS_APART
+            reason = self._why_not(job, running=running)
+            if reason is None:
+                again.append(job)
+            else:
+                ends.append((job, Outcome(state=State.FAILED, error=reason)))
+        most = sum(line.rules.queue_size + line.rules.concurrency for line in self._lines.values()) + len(again)
+        self.durable.begin(ends, again, most=most)
+        with self._lock:
+            for job in again:
+                self._await_turn(job, self._lines[job.endpoint])
+                self._lines[job.endpoint].queued += 1
+            for name, rest_s in {**left.ended, **{job.id: job.ttl_s for job, _ in ends}}.items():
+                self._written.add(name)
+                self._expire(name, rest_s)
+
+    def _why_not(self, job: Job, *, running: bool) -> str | None:
+        """Why a job that was left cannot be run; None, and its arguments checked, if it can."""
+        line = self._lines.get(job.endpoint)
+        if line is None:
+            return f"The server was started anew without {job.endpoint}."
+        if running and not line.rules.idempotent and job.begun > line.rules.retries:
+            return STOPPED
+        try:
+            job.arguments = line.rules.revive(job.given)
+            job.given = None
+        except Exception as error:  # noqa: BLE001 - a user's validator may raise anything; the others go on
+            return f"The server was started anew, and {job.endpoint} does not take the arguments any more: {error}"
+        return None
+
+    def _await_turn(self, job: Job, line: _Line) -> None:
+        line.waiting.append(job)
+        self._jobs[job.id] = job
 
     def full(self, endpoint: str) -> bool:
         """Whether a job for this endpoint would be refused now."""
         return self._lines[endpoint].full
 
     async def accept(self, job: Job) -> bool:
-        """Take a job on. False: the queue is full."""
+        """Take a job on. False: the queue is full.
+
+        Raises:
+            Unavailable: The server stops, or the job cannot be written down.
+        """
+        line = self._lines[job.endpoint]
         with self._lock:
-            line = self._lines[job.endpoint]
+            if self._released:
+                raise Unavailable(503, _STOPPING, {"Retry-After": "1"})
+            if self.durable is not None and self._loop is None:
+                raise Unavailable(503, _UNOPENED)
             if line.full:
                 return False
-            line.waiting.append(job)
             line.queued += 1
-            self._jobs[job.id] = job
+            if self.durable is None:
+                job.given = None
+                self._await_turn(job, line)
         self._loop = asyncio.get_running_loop()
+        if self.durable is not None:
+            await self._write_down(self.durable, job, line)
         return True
+
+    async def _write_down(self, durable: Durable, job: Job, line: _Line) -> None:
+        def written() -> None:
+            job.given = None
+            with self._lock:
+                self._await_turn(job, line)
+
+        try:
+            await durable.accept(job, written)
+        except Unavailable:
+            with self._lock:
+                line.queued -= 1
+            raise
+        except asyncio.CancelledError:  # its client will never know of it
+            self.cancel(job)
+            raise
+
+    def waiting(self, endpoint: str) -> int:
+        """How many of the endpoint's jobs wait."""
+        return self._lines[endpoint].queued
 
     def start(self, endpoint: str) -> Job | None:
         """The endpoint's next waiting job, now running; None if none waits."""
         with self._lock:
             line = self._lines[endpoint]
-            while line.waiting:
+            while line.waiting and not self._released:
                 job = line.waiting.popleft()
-                if not job.state.ended:  # a cancelled one is left in the line until its turn
+                if not (job.state.ended or job.ending):  # a cancelled one is left in the line until its turn
                     line.queued -= 1
                     line.running += 1
                     job.state = State.RUNNING
+                    job.begun += 1
+                    if self.durable is not None:
+                        self.durable.start(job)
                     job.moments["started_at"] = time.time()
                     self._moved(job)
                     return job
@@ -274,30 +549,83 @@ class MemoryStore:
     ) -> None:
         """Note progress, message or a log line; what is None stays, and an ended job stays as it is."""
         with self._lock:
-            if job.state.ended:
+            if job.state.ended or job.ending:
                 return
             job.progress = job.progress if progress is None else progress
             job.message = job.message if message is None else message
             if line is not None:
                 job.logs = deque(maxlen=MOST_LOG_LINES) if job.logs is None else job.logs
                 job.logs.append(line)
+                job.lines += 1
             self._moved(job)
+            if self.durable is not None:
+                self.durable.note(job)
 
     def finish(self, job: Job, outcome: Outcome) -> None:
         """End a job; the first end counts."""
         with self._lock:
-            if not job.state.ended:
-                self._end(job, outcome)
+            if not (job.state.ended or job.ending):
+                self._conclude(job, outcome)
+
+    def retry(self, job: Job) -> bool:
+        """Have a running job wait for another run. False: it has had as many as it may, or is to end."""
+        with self._lock:
+            line = self._lines[job.endpoint]
+            if job.state is not State.RUNNING or job.ending or job.cancelling or job.begun > line.rules.retries:
+                return False
+            job.state, job.stop, job.progress = State.QUEUED, None, None
+            line.running -= 1
+            line.queued += 1
+            line.waiting.append(job)  # its mark stays, so that a killed server's successor knows of this run
+            self._moved(job)
+            self._tell_drained()
+        return True
 
     def cancel(self, job: Job) -> None:
         """End a waiting job at once, ask a running one to end."""
         with self._lock:
+            if job.state.ended or job.ending:
+                return
             if job.state is State.QUEUED:
-                self._end(job, Outcome(state=State.CANCELLED))
-            elif not job.state.ended and not job.cancelling:
+                self._conclude(job, Outcome(state=State.CANCELLED))
+            elif not job.cancelling:
                 job.cancelling = True
                 if job.stop is not None:
                     job.stop()
+
+    def expire(self, job: Job, timeout_s: float) -> None:
+        """End a running job that has run for too long, and stop it if it can be stopped."""
+        with self._lock:
+            if job.state is not State.RUNNING or job.ending:
+                return
+            job.cancelling = True  # what its function looks at
+            if job.stop is not None:
+                job.stop()
+            error = f"The job ran for longer than its timeout of {timeout_s:g} s."
+            self._conclude(job, Outcome(state=State.TIMED_OUT, error=error))
+
+    async def settled(self, job: Job) -> None:
+        """Return once the end that was asked for, if there was one, is written down."""
+        if job.ending:
+            await self.ended(job, SETTLE_S)
+
+    def _conclude(self, job: Job, outcome: Outcome) -> None:
+        """End a job: at once, or as soon as that is written down."""
+        if self.durable is None:
+            job.folder.keep(paths_of(outcome.files))
+            self._end(job, outcome)
+        else:
+            job.ending = True
+            self.durable.end(job, outcome, partial(self._written_down, job, outcome))
+
+    def _written_down(self, job: Job, outcome: Outcome) -> None:
+        with self._lock:
+            self._end(job, outcome)
+            self._written.add(job.id)
+            if job.chunks is not None:
+                self._recent.append(job.id)
+            if job.chunks is None or len(self._recent) > MOST_RECENT:
+                self._jobs.pop(job.id if job.chunks is None else self._recent.popleft(), None)
 
     def _end(self, job: Job, outcome: Outcome) -> None:
         line = self._lines[job.endpoint]
@@ -305,12 +633,13 @@ class MemoryStore:
             line.running -= 1
         else:
             line.queued -= 1
-        job.state, job.outcome, job.arguments, job.stop = outcome.state, outcome, {}, None
+        job.state, job.outcome, job.arguments, job.given, job.stop = outcome.state, outcome, {}, None, None
         job.progress = 1.0 if outcome.state is State.SUCCEEDED else job.progress
         job.moments["finished_at"] = time.time()
         self._moved(job)
         _tell(job.mourners)
-        self._expire(job)
+        self._tell_drained()
+        self._expire(job.id, job.ttl_s)
 
     def _moved(self, job: Job) -> None:
         job.revision += 1
@@ -321,13 +650,16 @@ class MemoryStore:
         """The job of this id; None if there is none, or no more."""
         with self._lock:
             self._evict()
-            return self._jobs.get(job_id)
+            job = self._jobs.get(job_id)
+            if job is not None or self.durable is None or job_id not in self._written:
+                return job
+        return self.durable.find(job_id)
 
     # --- eviction: one timer, set to the moment at which the next result goes
 
-    def _expire(self, job: Job) -> None:
-        expires = time.monotonic() + job.ttl_s
-        heapq.heappush(self._expiring, (expires, job.id))
+    def _expire(self, job_id: str, ttl_s: float) -> None:
+        expires = time.monotonic() + ttl_s
+        heapq.heappush(self._expiring, (expires, job_id))
         if expires < self._wakes_at and self._loop is not None:
             self._wakes_at = expires
             with contextlib.suppress(RuntimeError):  # the loop has ended; the next access evicts
@@ -349,9 +681,16 @@ class MemoryStore:
 
     def _evict(self) -> None:
         now = time.monotonic()
+        gone = []
         while self._expiring and self._expiring[0][0] <= now:
-            job = self._jobs.pop(heapq.heappop(self._expiring)[1])
-            job.folder.discard()
+            gone.append(heapq.heappop(self._expiring)[1])
+        for name in gone:
+            job = self._jobs.pop(name, None)
+            if job is not None and self.durable is None:
+                job.folder.discard()
+        if gone and self.durable is not None:
+            self._written.difference_update(gone)
+            self.durable.forget(gone)
 
     # --- waiting
 
@@ -386,25 +725,43 @@ class MemoryStore:
     # --- the end
 
     def release(self) -> None:
-        """Wake everybody who waits, and let nobody wait any more: the server stops."""
+        """The server stops: take no job on, start none, and wake everybody who waits."""
         with self._lock:
             self._released = True
             for job in self._jobs.values():
                 _tell(job.listeners)
                 _tell(job.mourners)
 
-    def close(self, reason: str) -> None:
-        """End every job that has not ended, and forget all."""
-        self.release()
+    async def drained(self, wait_s: float) -> None:
+        """Return once no job runs, at the latest after `wait_s` seconds."""
+        listener = Listener()
         with self._lock:
-            for job in self._jobs.values():
+            if not any(line.running for line in self._lines.values()):
+                return
+            self._drainers.add(listener)
+        await listener.wait(wait_s)
+
+    def _tell_drained(self) -> None:
+        if self._drainers and not any(line.running for line in self._lines.values()):
+            _tell(self._drainers)
+
+    async def close(self, reason: str) -> None:
+        """Give everything up. Where jobs are durable those left are the next server's; else they end."""
+        self.release()
+        if self.durable is not None:
+            await threads.run(self.durable.close)
+        with self._lock:
+            for job in self._jobs.values() if self.durable is not None else ():
+                job.ending = True  # what it comes to is not ours any more
+            for job in self._jobs.values() if self.durable is None else ():
                 if not job.state.ended:
                     self._end(job, Outcome(state=State.FAILED, error=reason))
                 job.folder.discard()
-            self._jobs.clear()
-            self._expiring.clear()
+            for left in (self._jobs, self._expiring, self._written, self._recent, self._drainers):
+                left.clear()
             for line in self._lines.values():
                 line.waiting.clear()
+                line.queued = line.running = 0
             self._disarm()
             self._loop = None
             self._released = False  # an app may be started again

@@ -16,6 +16,7 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from farcall_server import ranges
 from farcall_server.outputs import files_of, with_files
 from farcall_server.queue import Job
 from farcall_server.uploads import UNKNOWN, is_media_type
@@ -31,32 +32,26 @@ def wants_own(request: Request) -> bool:
 
 async def job(request: Request, job: Job) -> Response:
     """A job's envelope."""
-    look = job.snapshot()
+    media_type = MEDIA_TYPE if wants_own(request) else JSON
+    return Response(to_json(await envelope(request, job.snapshot(), job)), media_type=media_type)
+
+
+async def envelope(request: Request, look: Snapshot, job: Job) -> dict[str, Any]:
+    """A look at a job, in the form the client asked for."""
     if wants_own(request):
-        return Response(to_json(render(_linked(look, job))), media_type=MEDIA_TYPE)
+        return render(_linked(look, job))
     look = replace(look, result=await written_out(look.result)) if job.outcome.files else look
     times = {name: _iso(moment) for name, moment in job.moments.items()}
     times["queued_at"] = times["created_at"]
-    return _compatible(look, request, times)
+    root = request.scope.get("root_path", "")
+    return render_compatible(look, times=times, root=root, streamed=job.chunks is not None)
 
 
 def snapshot(request: Request, look: Snapshot, *, status: int, headers: Mapping[str, str]) -> Response:
     """The envelope of what has become no job."""
-    if wants_own(request):
-        return Response(to_json(render(look)), status, headers, MEDIA_TYPE)
-    return _compatible(look, request, {}, status=status, headers=headers)
-
-
-def _compatible(
-    look: Snapshot,
-    request: Request,
-    times: Mapping[str, str],
-    *,
-    status: int = 200,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    envelope = render_compatible(look, times=times, root=request.scope.get("root_path", ""))
-    return Response(to_json(envelope), status, headers, JSON)
+    own = wants_own(request)
+    body = render(look) if own else render_compatible(look, root=request.scope.get("root_path", ""))
+    return Response(to_json(body), status, headers, MEDIA_TYPE if own else JSON)
 
 
 def missing(request: Request, job_id: str) -> Response:
@@ -84,6 +79,8 @@ def many(jobs: Sequence[Job], gone: Sequence[str]) -> Response:
 
 def _linked(look: Snapshot, job: Job) -> Snapshot:
     """The look with each file's address, relative to the service's, in the place of its bytes."""
+    if job.chunks is not None:
+        look = replace(look, data={**look.data, "stream": "sse"})
     if not job.outcome.files:
         return look
     numbers = iter(range(len(job.outcome.files)))
@@ -108,12 +105,14 @@ async def _in_base64(file: FileValue) -> FileValue:
     return replace(file, body=Base64Body(base64.b64encode(content).decode()))
 
 
-def file(value: FileValue, *, attached: bool) -> Response:
+def file(value: FileValue, *, attached: bool, part: range | None = None, tag: str | None = None) -> Response:
     """A file's bytes, piece by piece.
 
     Args:
         value: The file; one that lies elsewhere is a redirect.
         attached: Whether a browser should save it instead of showing it.
+        part: The bytes that were asked for; None: all.
+        tag: An entity tag, which says that a part may be asked for; None: it may not.
     """
     if value.body is None:
         return RedirectResponse(value.url or "/")
@@ -122,6 +121,12 @@ def file(value: FileValue, *, attached: bool) -> Response:
         headers["Content-Disposition"] = f"attachment; filename*=utf-8''{quote(value.name, safe='')}"
     media_type = value.media_type if is_media_type(value.media_type) else UNKNOWN
     headers["Content-Type"] = media_type
+    if tag is not None:
+        headers |= {"Accept-Ranges": "bytes", "ETag": tag}
+    if part is not None:
+        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{value.body.length}"
+        headers["Content-Length"] = str(len(part))
+        return StreamingResponse(ranges.cut(value.body.chunks(), part), 206, headers)
     if isinstance(value.body, BytesBody):
         return Response(value.body.content, headers=headers)
     if value.body.length is not None:
@@ -129,13 +134,21 @@ def file(value: FileValue, *, attached: bool) -> Response:
     return StreamingResponse(value.body.chunks(), headers=headers)
 
 
+def no_such_part(size: int) -> Response:
+    """416: the file ends before the part that was asked for begins."""
+    return Response(b'{"detail":"The file has no such part."}', 416, {"Content-Range": f"bytes */{size}"}, JSON)
+
+
 async def plain(value: Any) -> Response:
     """A plain endpoint's answer: a file's bytes, or JSON with the files in it as base64."""
     if isinstance(value, FileValue):
         return file(value, attached=False)
-    if files_of(value):
-        value = with_files(await written_out(value), _file_object)
-    return Response(to_json(value), media_type=JSON)
+    return Response(to_json(await with_file_objects(value) if files_of(value) else value), media_type=JSON)
+
+
+async def with_file_objects(value: Any) -> Any:
+    """A plain value with each file as the JSON object that media-toolkit reads."""
+    return with_files(await written_out(value), _file_object)
 
 
 def _file_object(file: FileValue) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 from farcall.jobs import Snapshot, State
@@ -19,7 +19,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict
 
-from farcall_server import inputs, replies, waiting
+from farcall_server import inputs, ranges, repeats, replies, waiting
+from farcall_server.chunks import Chunks
 from farcall_server.outputs import plain
 from farcall_server.progress import JobProgress
 from farcall_server.queue import Job, Store
@@ -55,6 +56,7 @@ class Submit:
         lane: Where they run.
         ttl_s: Seconds their results are kept.
         most_bytes: The largest body taken.
+        arrivals: Those that are being accepted now.
     """
 
     signature: Signature
@@ -62,16 +64,23 @@ class Submit:
     lane: Lane
     ttl_s: float
     most_bytes: int
+    arrivals: repeats.Arrivals = field(default_factory=repeats.Arrivals)
 
     async def __call__(self, request: Request) -> Response:
         """Accept the call as a job, and wait for it as long as the client prefers."""
         path = self.signature.spec.path
-        if self.store.full(path):  # before a large body is read in vain
+        job_id = repeats.job_id(request, path)
+        repeated = job_id is not None and self.store.get(job_id) is not None
+        if not repeated and self.store.full(path):  # before a large body is read in vain
             return self._refuse(request)
-        read = await inputs.read(request, self.signature, most_bytes=self.most_bytes)
-        job = Job(path, read.arguments, ttl_s=self.ttl_s, folder=read.folder)
-        if not await self.store.accept(job):
+        read = await inputs.read(request, self.signature, most_bytes=self.most_bytes, folder=self.store.folder())
+        made = Job(path, read.arguments, ttl_s=self.ttl_s, folder=read.folder, job_id=job_id)
+        made.given = read.given
+        made.chunks = Chunks() if self.signature.streams else None
+        job = await self.arrivals.accept(self.store, made)
+        if job is not made:
             read.folder.discard()
+        if job is None:
             return self._refuse(request)
         self.lane.wake()
         if prefer := request.headers.get("prefer"):
@@ -154,16 +163,32 @@ class Jobs:
         if job is None:
             return replies.missing(request, request.path_params["job_id"])
         self.store.cancel(job)
+        await self.store.settled(job)
         return await replies.job(request, job)
 
     async def file(self, request: Request) -> Response:
-        """`GET /jobs/{id}/files/{n}`: one of a result's files."""
+        """`GET /jobs/{id}/files/{n}`: one of a result's files, or the part of it that `Range` names."""
         job = self.store.get(request.path_params["job_id"])
         files: Sequence[FileValue] = () if job is None else job.outcome.files
         number = request.path_params["number"]
         if number >= len(files):
             raise HTTPException(404, "No such file, or its job's result is no longer kept.")
-        return replies.file(files[number], attached=True)
+        value = files[number]
+        size = None if value.body is None else value.body.length
+        if job is None or size is None:
+            return replies.file(value, attached=True)
+        tag = f'"{job.id}-{number}"'  # a result never changes
+        try:
+            part = ranges.asked(_range(request, tag), size)
+        except ranges.UnsatisfiableError:
+            return replies.no_such_part(size)
+        return replies.file(value, attached=True, part=part, tag=tag)
+
+
+def _range(request: Request, tag: str) -> str | None:
+    """The `Range` header, unless `If-Range` tells that the client has a part of another file."""
+    told = request.headers.get("if-range")
+    return request.headers.get("range") if request.method == "GET" and told in {None, tag} else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,8 +242,21 @@ def _tasks(response: Response) -> list[BackgroundTask]:
 
 
 async def health(request: Request) -> Response:  # noqa: ARG001 - a handler's signature
-    """`GET /health`: the server answers."""
+    """`GET /health` and `/health/live`: the server answers."""
     return Response(b'{"status":"running"}', media_type="application/json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """Tells a load balancer whether to send calls here."""
+
+    store: Store
+
+    async def __call__(self, request: Request) -> Response:  # noqa: ARG002 - a handler's signature
+        """`GET /health/ready`: 200 while jobs are taken on, 503 once the server stops."""
+        if self.store.ready:
+            return Response(b'{"status":"ready"}', media_type="application/json")
+        return Response(b'{"status":"stopping"}', 503, media_type="application/json")
 
 
 def _number(text: str | None, name: str, default: float | None) -> float | None:

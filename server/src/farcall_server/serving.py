@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import sys
+import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
 from farcall.errors import ConfigError
+
+from farcall_server.hosts import is_loopback
 
 if TYPE_CHECKING:
     from farcall_server.app import FastTaskAPI
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8000
+UNLOCKED: Final = (
+    "WARNING: this server can be reached from other machines, and everybody who reaches it may run its functions.\n"
+    "         Set FTAPI_API_KEYS (or FastTaskAPI(api_keys=[…])), or listen on 127.0.0.1.\n"
+)
+
 GRACE_S: Final = 10
-"""Seconds that open requests have to end once the server is told to stop."""
+"""Seconds that open requests have to end once the server is told to stop; jobs have the app's."""
 
 
 def serve(app: FastTaskAPI, *, host: str | None = None, port: int | None = None) -> None:
@@ -32,11 +42,29 @@ def serve(app: FastTaskAPI, *, host: str | None = None, port: int | None = None)
         ConfigError: `FTAPI_PORT` is no port number.
         SystemExit: It could not start; the log says why.
     """
-    server = Server(app, host=host or os.environ.get("FTAPI_HOST") or HOST, port=_port() if port is None else port)
-    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C has done its work by now
+    server = Server(
+        app,
+        host=host or os.environ.get("FTAPI_HOST") or HOST,
+        port=_port() if port is None else port,
+        kept_in=app.kept_in,
+    )
+    with contextlib.suppress(KeyboardInterrupt), _heeded():  # Ctrl-C has done its work by now
         server.run()
     if not server.started:
         raise SystemExit(3)
+
+
+@contextlib.contextmanager
+def _heeded() -> Iterator[None]:
+    """Exit with 0 on SIGTERM, which uvicorn raises once more when it has stopped because of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _port() -> int:
@@ -49,20 +77,25 @@ def _port() -> int:
 class Server(uvicorn.Server):
     """uvicorn, saying where the app is found, and letting waiting clients go before it stops."""
 
-    def __init__(self, app: FastTaskAPI, *, host: str, port: int) -> None:
+    def __init__(self, app: FastTaskAPI, *, host: str, port: int, kept_in: str = "") -> None:
         super().__init__(
             uvicorn.Config(
                 app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S
             )
         )
-        self.served = app
+        self.served, self.kept_in = app, kept_in
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and say where."""
         await super().startup(sockets)
         if self.started:
             sys.stdout.write(self.greeting() + "\n")
+            if self.kept_in:
+                sys.stdout.write(f"Its jobs are kept in {self.kept_in}\n")
             sys.stdout.flush()
+            if not (is_loopback(self.bound[0]) or self.served.api_keys):
+                sys.stderr.write(UNLOCKED)
+                sys.stderr.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer everybody who waits, then stop."""
@@ -72,9 +105,15 @@ class Server(uvicorn.Server):
     @property
     def url(self) -> str:
         """The address under which the app is found, once it is."""
-        bound: tuple[str, int] = self.servers[0].sockets[0].getsockname()[:2]
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound[0], bound[0])  # noqa: S104 - not bound to, shown
-        return f"http://[{host}]:{bound[1]}" if ":" in host else f"http://{host}:{bound[1]}"
+        bound, port = self.bound
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, bound)  # noqa: S104 - not bound to, shown
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def bound(self) -> tuple[str, int]:
+        """The address and the port it listens on, once it does."""
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        return host, port
 
     def greeting(self) -> str:
         """One line: what is served where, and where its documentation is."""

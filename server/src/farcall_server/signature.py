@@ -21,6 +21,7 @@ from pydantic_core import PydanticUndefined, SchemaValidator
 from starlette.datastructures import UploadFile
 from typing_extensions import TypedDict
 
+from farcall_server.chunks import is_generator
 from farcall_server.progress import JobProgress
 
 Form = Literal["text", "list", "value", "file", "files"]
@@ -64,6 +65,7 @@ class Signature:
         function: What is called, with keyword arguments.
         progress: The parameter that takes a `JobProgress`; None if there is none.
         asynchronous: Whether it is an `async def`.
+        streams: Whether it yields its output in pieces.
         presets: Defaults that the function does not hold itself, as written by `Field(1)`.
         fields: Parameter name to how it is read from a form.
         adapter: Checks all arguments at once.
@@ -74,6 +76,7 @@ class Signature:
     function: Callable[..., Any]
     progress: str | None
     asynchronous: bool
+    streams: bool
     presets: Mapping[str, Any]
     fields: Mapping[str, Field]
     adapter: TypeAdapter[dict[str, Any]]
@@ -97,8 +100,8 @@ def read(function: Callable[..., Any], path: str, *, method: str = "POST", job: 
         UsageError: It has a parameter that no request can fill; the sentence says which and what to write.
     """
     where = f"{getattr(function, '__name__', function)!s} ({path})"
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise UsageError(f"{where} is a generator; return a list, for output in pieces is not served yet.")
+    if is_generator(function) and not job:
+        raise UsageError(f"{where} is a generator; serve it by task_endpoint, which streams it, or return a list.")
     parameters, extra = _parameters(function, where)
     progress = _progress_name(parameters)
     taken = {name: _Taken.of(p, where) for name, p in parameters.items() if name != progress}
@@ -110,12 +113,17 @@ def read(function: Callable[..., Any], path: str, *, method: str = "POST", job: 
         spec=_spec(function, path, taken, method=method, job=job),
         function=function,
         progress=progress,
-        asynchronous=inspect.iscoroutinefunction(inspect.unwrap(function)),
+        asynchronous=_is_asynchronous(inspect.unwrap(function)),
+        streams=is_generator(function),
         presets={n: p.default for n, p in taken.items() if p.preset and p.default is not REQUIRED},
         fields=MappingProxyType({name: Field(form=_form(p.type), check=p.adapter) for name, p in taken.items()}),
         adapter=adapter,
         check=typing.cast("SchemaValidator", adapter.validator),
     )
+
+
+def _is_asynchronous(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 # --- parameters ----------------------------------------------------------------------------------------------------

@@ -42,35 +42,71 @@ class MultipartError(ValueError):
 
 
 class Folder:
-    """The files of one request; on disk only if there is a large one. They go when it goes, at the latest at exit."""
+    """The files of one request; on disk only if there is a large one.
 
-    def __init__(self) -> None:
-        self._path: Path | None = None
+    Args:
+        place: Where they go and stay until they are discarded; None: to a temporary folder, and they go when it goes,
+            at the latest at exit.
+    """
+
+    def __init__(self, place: Path | None = None) -> None:
+        self._place = place
+        self._path: Path | None = place if place is not None and place.exists() else None
         self._remove: weakref.finalize[..., Folder] | None = None
         self._count = 0
 
     def __bool__(self) -> bool:
         return self._path is not None
 
-    def new(self) -> BinaryIO:
-        """A new file in the folder, open for writing."""
-        if self._path is None:
+    @property
+    def name(self) -> str:
+        """What it is called in its store; empty for a temporary one."""
+        return "" if self._place is None else self._place.name
+
+    def path(self) -> Path:
+        """Where the files are; the folder is made now if it was not."""
+        if self._path is None and self._place is not None:
+            self._place.mkdir(mode=0o700)
+            self._path = self._place
+        elif self._path is None:
             self._path = Path(tempfile.mkdtemp(prefix="farcall-"))
             self._remove = weakref.finalize(self, shutil.rmtree, self._path, ignore_errors=True)
-        self._count += 1
-        return (self._path / str(self._count)).open("wb")
+        return self._path
+
+    def new(self) -> BinaryIO:
+        """A new file in the folder, open for writing."""
+        place = self.path()
+        while True:
+            self._count += 1
+            try:
+                return (place / str(self._count)).open("xb")
+            except FileExistsError:  # of an earlier run of the same job
+                continue
+
+    def relative(self, path: str) -> str:
+        """A file's path as it is noted: within the folder, if it lies there."""
+        place = Path(path)
+        return place.name if place.parent == self._path else str(place.absolute())
+
+    def absolute(self, path: str) -> str:
+        """The path that was noted as `path`."""
+        return str(self.path() / path) if not Path(path).is_absolute() else path
+
+    def others(self, paths: Collection[str]) -> list[Path]:
+        """The files in it but these."""
+        return [] if self._path is None else [place for place in self._path.iterdir() if str(place) not in paths]
 
     def keep(self, paths: Collection[str]) -> None:
         """Remove all files but these."""
-        if self._path is not None:
-            for place in self._path.iterdir():
-                if str(place) not in paths:
-                    place.unlink(missing_ok=True)
+        for place in self.others(paths):
+            place.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Remove all files."""
         if self._remove is not None:
             self._remove()
+        elif self._path is not None:
+            shutil.rmtree(self._path, ignore_errors=True)
 
 
 async def multipart(

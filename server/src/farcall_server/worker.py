@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
+import contextlib
 import queue
 import threading
 import traceback
@@ -14,7 +14,8 @@ from typing import Any, Final, Protocol, TypeVar
 from farcall.errors import JobCancelled
 from farcall.jobs import State
 
-from farcall_server.outputs import files_of, paths_of, plain
+from farcall_server.chunks import awaited, drained
+from farcall_server.outputs import files_of, plain
 from farcall_server.progress import JobProgress
 from farcall_server.queue import Job, Listener, Outcome, Store
 from farcall_server.signature import Signature
@@ -101,33 +102,73 @@ class Lane(Protocol):
         ...
 
 
-def lane(signature: Signature, store: Store, *, concurrency: int) -> Lane:
-    """The lane that fits a function's kind."""
+def lane(signature: Signature, store: Store, *, concurrency: int, timeout_s: float | None = None) -> Lane:
+    """The lane that fits a function's kind.
+
+    Args:
+        signature: The function.
+        store: Where its jobs come from.
+        concurrency: How many may run at once.
+        timeout_s: Seconds after which a running job ends as timed out; None: never.
+    """
     kind = LoopLane if signature.asynchronous else ThreadLane
-    return kind(signature, store, concurrency=concurrency)
+    return kind(signature, store, concurrency=concurrency, timeout_s=timeout_s)
+
+
+class _Deadline:
+    """Ends a job that runs for too long; armed from any thread, kept by the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, store: Store, job: Job, timeout_s: float) -> None:
+        self.loop, self.timeout_s = loop, timeout_s
+        self._expire = partial(store.expire, job, timeout_s)
+        self._timer: asyncio.TimerHandle | None = None
+        self._call(self._arm)
+
+    def _call(self, function: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and the server with it
+            self.loop.call_soon_threadsafe(function)
+
+    def _arm(self) -> None:
+        self._timer = self.loop.call_later(self.timeout_s, self._expire)
+
+    def over(self) -> None:
+        """The job has ended by itself."""
+        self._call(self._disarm)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class ThreadLane:
     """Runs a synchronous function, on as many threads as it may run at once."""
 
-    def __init__(self, signature: Signature, store: Store, *, concurrency: int) -> None:
-        self.signature, self.store = signature, store
+    def __init__(self, signature: Signature, store: Store, *, concurrency: int, timeout_s: float | None = None) -> None:
+        self.signature, self.store, self.timeout_s = signature, store, timeout_s
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.crew = Crew(concurrency, f"farcall-job {signature.spec.path}")
 
     def wake(self) -> None:
         """A job was accepted: have it run as soon as a thread is free."""
+        self.loop = asyncio.get_running_loop()
         self.crew.put(self._next)
 
     def _next(self) -> None:
         job = self.store.start(self.signature.spec.path)
         if job is None:  # it was cancelled while it waited
             return
+        deadline = None
+        if self.timeout_s is not None and self.loop is not None:
+            deadline = _Deadline(self.loop, self.store, job, self.timeout_s)
         try:
             result = self.signature.function(**_arguments(self.signature, self.store, job))
-            outcome = _succeeded(result, job.folder)
+            outcome = _succeeded(drained(result, self.store, job), job.folder)
         except BaseException as error:  # noqa: BLE001 - a user's function may raise anything; the server goes on
             outcome = _failed(error, cancelling=job.cancelling)
-        _finish(self.store, job, outcome)
+        if deadline is not None:
+            deadline.over()
+        if not _finish(self.store, job, outcome):
+            self.crew.put(self._next)
 
     async def close(self) -> None:
         """Let the threads end after what they do now."""
@@ -137,8 +178,8 @@ class ThreadLane:
 class LoopLane:
     """Runs an asynchronous function on the event loop, as many times at once as it may."""
 
-    def __init__(self, signature: Signature, store: Store, *, concurrency: int) -> None:
-        self.signature, self.store, self.concurrency = signature, store, concurrency
+    def __init__(self, signature: Signature, store: Store, *, concurrency: int, timeout_s: float | None = None) -> None:
+        self.signature, self.store, self.concurrency, self.timeout_s = signature, store, concurrency, timeout_s
         self.tasks: set[asyncio.Task[Outcome]] = set()
         self.closed = False
 
@@ -149,19 +190,20 @@ class LoopLane:
             task = loop.create_task(self._run(job))
             job.stop = partial(_cancel, loop, task)
             self.tasks.add(task)
-            task.add_done_callback(partial(self._done, job))
+            deadline = None if self.timeout_s is None else _Deadline(loop, self.store, job, self.timeout_s)
+            task.add_done_callback(partial(self._done, job, deadline))
 
     async def _run(self, job: Job) -> Outcome:
         try:
             result = self.signature.function(**_arguments(self.signature, self.store, job))
-            if inspect.isawaitable(result):  # a decorator may have made it a plain function
-                result = await result
-            return _succeeded(result, job.folder)
+            return _succeeded(await awaited(result, self.store, job), job.folder)
         except BaseException as error:  # noqa: BLE001 - as above; also the cancellation a client asked for
             return _failed(error, cancelling=job.cancelling)
 
-    def _done(self, job: Job, task: asyncio.Task[Outcome]) -> None:
+    def _done(self, job: Job, deadline: _Deadline | None, task: asyncio.Task[Outcome]) -> None:
         self.tasks.discard(task)
+        if deadline is not None:
+            deadline.over()
         # A task cancelled before its first step never enters _run.
         _finish(self.store, job, Outcome(state=State.CANCELLED) if task.cancelled() else task.result())
         if not self.closed:
@@ -203,9 +245,12 @@ def _arguments(signature: Signature, store: Store, job: Job) -> Mapping[str, Any
     return {**job.arguments, signature.progress: JobProgress(_Report(store, job))}
 
 
-def _finish(store: Store, job: Job, outcome: Outcome) -> None:
-    job.folder.keep(paths_of(outcome.files))
+def _finish(store: Store, job: Job, outcome: Outcome) -> bool:
+    """End the job. False: it failed, and waits for another run."""
+    if outcome.state is State.FAILED and store.retry(job):
+        return False
     store.finish(job, outcome)
+    return True
 
 
 def _succeeded(value: Any, folder: Folder) -> Outcome:
@@ -232,8 +277,10 @@ def reason(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
-    """The traceback from the user's function on, without the line of ours that called it."""
-    shown = error.__traceback__ and error.__traceback__.tb_next
+    """The traceback from the user's function on, without the lines of ours that called it."""
+    shown = error.__traceback__
+    while shown is not None and shown.tb_frame.f_globals.get("__name__", "").startswith("farcall_server."):
+        shown = shown.tb_next
     try:
         return "".join(traceback.format_exception(type(error), error, shown))[-LONGEST_TRACEBACK:]
     except Exception:  # noqa: BLE001 - as above

@@ -31,3 +31,8 @@ def test_a_dedicated_apipod_replies_with_results():
 
 def test_the_key_goes_to_the_bound_address():
     assert asking.fta().facts(bound(url="gpu.lan:8000/api")).url == "http://gpu.lan:8000/api"
+
+
+def test_only_our_own_servers_know_a_repeated_submission():
+    assert asking.fta().facts(bound(FARCALL)).idempotency_header == "idempotency-key"
+    assert all(asking.fta().facts(bound(t)).idempotency_header is None for t in (APIPOD, FASTTASKAPI, UNKNOWN))

@@ -72,9 +72,9 @@ def farcall_cancel(binding: Binding, job: JobRef) -> Request | None:
 
 
 @hookimpl
-def farcall_stream(binding: Binding, job: JobRef) -> Request | None:
+def farcall_stream(binding: Binding, job: JobRef, after: str | None) -> Request | None:
     """See `provider`."""
-    return provider.stream(binding, job)
+    return provider.stream(binding, job, after)
 
 
 @hookimpl

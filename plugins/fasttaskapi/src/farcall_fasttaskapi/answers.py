@@ -13,7 +13,7 @@ from farcall.errors import ProtocolError
 from farcall.jobs import JobRef, Missing, Rejected, Snapshot, State, Step, Update
 from farcall.wire import Response, StreamEvent, Webhook
 
-from farcall_fasttaskapi import dialects, envelope, states, streaming
+from farcall_fasttaskapi import dialects, envelope, events, states, streaming
 from farcall_fasttaskapi.dialects import DEDICATED, Dialect
 from farcall_fasttaskapi.provider import endpoints
 
@@ -29,7 +29,7 @@ def read(
 ) -> Sequence[Update]:
     """What an answer says, as `farcall_read` is asked."""
     if isinstance(answer, StreamEvent):
-        return streaming.chunks(answer, jobs[0].id if jobs else None)
+        return _streamed(binding, answer, jobs)
     if isinstance(answer, Webhook) or step is Step.STREAM:
         return ()
     if not answer.ok:
@@ -40,6 +40,14 @@ def read(
     if step is Step.CANCEL:
         return _cancelled(binding, raw)
     return _looked_at(binding, raw, answer)
+
+
+def _streamed(binding: Binding, event: StreamEvent, jobs: Sequence[JobRef]) -> Sequence[Update]:
+    job_id = jobs[0].id if jobs else None
+    whose = dialects.of_job(binding, jobs[0]) if jobs else dialects.of_binding(binding)
+    if whose is Dialect.FARCALL:
+        return events.updates(event, job_id, base=binding.options.url)
+    return streaming.chunks(event, job_id)
 
 
 # --- a submission -----------------------------------------------------------------------------------------

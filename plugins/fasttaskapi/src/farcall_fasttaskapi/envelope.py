@@ -56,6 +56,12 @@ def render(snapshot: Snapshot) -> dict[str, Any]:
     return made
 
 
+def render_chunk(value: Any) -> dict[str, Any]:
+    """A piece of output that holds files, in our own form; as `render` writes a result."""
+    files: list[dict[str, Any]] = []
+    return {"value": _emptied(value, (), files), "files": files}
+
+
 def _emptied(value: Any, at: At, files: list[dict[str, Any]]) -> Any:
     """The value with None where a file stood; the files are added to `files`."""
     if type(value) in _LEAVES:
@@ -102,13 +108,16 @@ _COMPATIBLE_WORDS: Final[Mapping[State, str]] = {
 }
 
 
-def render_compatible(snapshot: Snapshot, *, times: Mapping[str, str] | None = None, root: str = "") -> dict[str, Any]:
+def render_compatible(
+    snapshot: Snapshot, *, times: Mapping[str, str] | None = None, root: str = "", streamed: bool = False
+) -> dict[str, Any]:
     """A look at a job as clients of FastTaskAPI 1.3.3 and of APIPod 1.0.33 read it: the keys of both.
 
     Args:
         snapshot: As for `render`. A file with bytes in memory is written as base64, else its `url` is.
         times: When what happened: `created_at`, `queued_at`, `started_at`, `finished_at`, ISO 8601 in UTC.
         root: Where the server is mounted, `/api`; put before the links.
+        streamed: Whether its output can be read piece by piece; a link then says where.
 
     Raises:
         TypeError: A file has neither an address nor its bytes in memory.
@@ -124,7 +133,7 @@ def render_compatible(snapshot: Snapshot, *, times: Mapping[str, str] | None = N
         "message": message,
         "error": snapshot.error,
         "result": _written_out(snapshot.result),
-        **_links(snapshot.job_id, root),
+        **_links(snapshot.job_id, root, streamed=streamed),
         "created_at": known.get("created_at"),
         "queued_at": known.get("queued_at"),
         "execution_started_at": known.get("started_at"),
@@ -134,7 +143,7 @@ def render_compatible(snapshot: Snapshot, *, times: Mapping[str, str] | None = N
     }
 
 
-def _links(job_id: str | None, root: str) -> dict[str, Any]:
+def _links(job_id: str | None, root: str, *, streamed: bool) -> dict[str, Any]:
     if job_id is None:
         return {"refresh_job_url": None, "cancel_job_url": None, "links": {}}
     name = quote(job_id, safe="")
@@ -142,7 +151,7 @@ def _links(job_id: str | None, root: str) -> dict[str, Any]:
     return {
         "refresh_job_url": f"{root}/status?job_id={name}",
         "cancel_job_url": cancel,
-        "links": {"status": status, "cancel": cancel},
+        "links": {"status": status, "cancel": cancel, **({"stream": f"{root}/stream/{name}"} if streamed else {})},
     }
 
 
@@ -213,6 +222,17 @@ def _own(raw: Mapping[str, Any], base: str, data: Mapping[str, str]) -> Snapshot
         data={**_texts(raw, "data"), **data},
         retry_after_s=_number(raw.get("retry_after_s"), "retry_after_s"),
     )
+
+
+def read_chunk(raw: Any, *, base: str = "") -> Any:
+    """A piece of output from what `render_chunk` made.
+
+    Raises:
+        ProtocolError: It is something else.
+    """
+    if not isinstance(raw, Mapping) or "value" not in raw:
+        raise ProtocolError(f"The stream holds a piece of output without its value: {str(raw)[:80]!r}.")
+    return _placed(raw["value"], [_file_at(entry, base) for entry in _sequence(raw.get("files"), "files")])
 
 
 def _file_at(entry: Any, base: str) -> tuple[At, FileValue]:

@@ -33,7 +33,14 @@ _FACTS: Final[Mapping[Dialect, ProviderFacts]] = {
     # It may turn out to be ours, which holds a look open; the others answer at once.
     Dialect.UNKNOWN: replace(_OLDER, long_poll_s=25.0),
     # Source: farcall's own job protocol, version 1. Its servers hold a look for 60 s; proxies cut at 30.
-    Dialect.FARCALL: ProviderFacts(url="", long_poll_s=25.0, poll_batch=200, poll_per_s=500.0),
+    Dialect.FARCALL: ProviderFacts(
+        url="",
+        long_poll_s=25.0,
+        poll_batch=200,
+        poll_per_s=500.0,
+        idempotency_header="idempotency-key",
+        stream="sse",
+    ),
 }
 
 

@@ -19,6 +19,7 @@ from farcall_fasttaskapi.dialects import Dialect
 from farcall_fasttaskapi.envelope import MEDIA_TYPE
 
 ACCEPT: Final[Mapping[str, str]] = {"accept": f"{MEDIA_TYPE}, application/json"}
+ACCEPT_STREAM: Final[Mapping[str, str]] = {"accept": f"text/event-stream, {MEDIA_TYPE}"}
 ACCEPT_ANY: Final[Mapping[str, str]] = {"accept": f"{MEDIA_TYPE}, application/json, */*;q=0.5"}
 
 LONGEST_WAIT_S: Final = 60.0
@@ -111,14 +112,17 @@ def cancel(binding: Binding, job: JobRef) -> Request | None:
     return Request(method="POST", url=_route(binding, "cancel", job), headers=ACCEPT, repeatable=True)
 
 
-def stream(binding: Binding, job: JobRef) -> Request | None:
-    """The request that opens a job's output; None where there is none.
+def stream(binding: Binding, job: JobRef, after: str | None = None) -> Request | None:
+    """The request that opens a job's output, our own after an event; None where there is none.
 
     A chat endpoint's envelope names a stream even if none was asked for, and opening it then blocks; so there
     the job must say that it streams. Source: apipod 1.0.33, run 2026-11-23.
     """
-    told = job.data.get("stream")
-    if told is None or dialects.of_job(binding, job) is not Dialect.APIPOD:
+    told, dialect = job.data.get("stream"), dialects.of_job(binding, job)
+    if told is not None and dialect is Dialect.FARCALL:
+        resumed = {} if after is None else {"last-event-id": after}
+        return Request(method="GET", url=_route(binding, "stream", job), headers={**ACCEPT_STREAM, **resumed})
+    if told is None or dialect is not Dialect.APIPOD:
         return None
     if told != "now" and _takes_json(binding, job.endpoint):
         return None

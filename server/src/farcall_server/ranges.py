@@ -1,0 +1,50 @@
+"""A part of a file, as a `Range` header asks for it (RFC 9110)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Final
+
+_ONE: Final = re.compile(r"bytes=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.IGNORECASE)
+
+
+class UnsatisfiableError(ValueError):
+    """The file ends before the part that was asked for begins."""
+
+
+def asked(header: str | None, size: int) -> range | None:
+    """The bytes asked for; None for the whole file: none or several parts were asked for, or the header is no range.
+
+    >>> asked("bytes=0-499", 1000), asked("bytes=-5", 1000), asked("bytes=990-", 1000)
+    (range(0, 500), range(995, 1000), range(990, 1000))
+
+    Args:
+        header: The `Range` header; None if there was none.
+        size: The file's, in bytes.
+
+    Raises:
+        UnsatisfiableError: There is no such part.
+    """
+    match = _ONE.fullmatch(header or "")
+    if match is None or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    if first and last and int(last) < int(first):
+        return None
+    start = int(first) if first else max(size - int(last), 0)
+    stop = min(int(last) + 1, size) if first and last else size
+    if start >= stop:
+        raise UnsatisfiableError
+    return range(start, stop)
+
+
+async def cut(pieces: AsyncIterator[bytes], part: range) -> AsyncIterator[bytes]:
+    """The bytes of a part, out of a file's pieces."""
+    at = 0
+    async for piece in pieces:
+        if at >= part.stop:
+            break
+        if kept := piece[max(part.start - at, 0) : max(part.stop - at, 0)]:
+            yield kept
+        at += len(piece)

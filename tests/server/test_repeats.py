@@ -1,0 +1,127 @@
+"""A submission sent again under the same key is the same job."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from farcall_fasttaskapi.envelope import MEDIA_TYPE
+from farcall_server import FastTaskAPI
+
+OWN = {"accept": MEDIA_TYPE, "prefer": "wait=20"}
+
+
+@pytest.fixture
+def calls():
+    return []
+
+
+@pytest.fixture
+def client(serve, app, calls):
+    @app.task_endpoint("/note", result_ttl_s=3600)
+    def note(n: int) -> int:
+        calls.append(n)
+        return n
+
+    @app.task_endpoint("/brief", result_ttl_s=0)
+    def brief(n: int) -> int:
+        calls.append(n)
+        return n
+
+    return serve(app)
+
+
+def submit(client, key, n=1, path="/note", **headers):
+    return client.post(path, json={"n": n}, headers={**OWN, "idempotency-key": key, **headers})
+
+
+def test_a_repeated_submission_is_answered_with_the_job_it_made(client, calls):
+    first, second = submit(client, "a").json(), submit(client, "a").json()
+    assert second == first
+    assert first["result"] == 1
+    assert calls == [1]
+
+
+def test_another_key_another_endpoint_and_another_caller_make_another_job(client, calls):
+    jobs = [submit(client, "a"), submit(client, "b"), submit(client, "a", path="/brief")]
+    jobs.append(submit(client, "a", authorization="Bearer other"))
+    assert len({job.json()["id"] for job in jobs}) == 4
+    assert len(calls) == 4
+
+
+def test_without_a_key_each_submission_is_a_job(client, calls):
+    for _ in range(2):
+        client.post("/note", json={"n": 1}, headers=OWN)
+    assert calls == [1, 1]
+
+
+def test_submissions_under_one_key_at_once_make_one_job(client, calls):
+    with ThreadPoolExecutor(16) as pool:
+        replies = list(pool.map(lambda _: submit(client, "same").json(), range(64)))
+    assert len({reply["id"] for reply in replies}) == 1
+    assert calls == [1]
+
+
+def test_a_key_may_be_used_again_once_its_job_is_forgotten(client, calls):
+    submit(client, "a", path="/brief")
+    assert submit(client, "a", path="/brief").status_code == 200
+    assert len(calls) == 2
+
+
+def test_a_repeated_submission_is_not_refused_by_the_full_queue_its_job_stands_in(serve, app):
+    gate = threading.Event()
+
+    @app.task_endpoint("/slow", queue_size=1)
+    def slow():
+        gate.wait(20)
+
+    client = serve(app)
+    own = {"accept": MEDIA_TYPE}
+    replies = [client.post("/slow", headers={**own, "idempotency-key": key}) for key in "aabbcb"]
+    gate.set()
+    assert [reply.status_code for reply in replies] == [200, 200, 200, 200, 429, 200]
+    ids = [reply.json().get("id") for reply in replies]
+    assert ids[0] == ids[1]
+    assert ids[2] == ids[3] == ids[5]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256])
+def test_a_key_that_is_empty_or_too_long_is_refused(client, key):
+    reply = submit(client, key)
+    assert reply.status_code == 422
+    assert reply.json()["detail"][0]["loc"] == ["header", "idempotency-key"]
+
+
+def test_a_repeated_upload_leaves_no_file_behind(serve, app):
+    from farcall_server import File
+
+    @app.task_endpoint("/size")
+    def size(photo: File) -> int:
+        return photo.size
+
+    client = serve(app)
+    for _ in range(2):
+        reply = client.post(
+            "/size", files={"photo": ("a.bin", b"x" * 100_000)}, headers={**OWN, "idempotency-key": "a"}
+        )
+        assert reply.json()["result"] == 100_000
+
+
+def test_a_repeated_submission_is_known_after_a_restart(serve, tmp_path):
+    calls = []
+
+    def make():
+        app = FastTaskAPI(queue=f"sqlite:///{tmp_path / 'jobs.db'}")
+
+        @app.task_endpoint("/note")
+        def note(n: int) -> int:
+            calls.append(n)
+            return n
+
+        return serve(app)
+
+    first = make()
+    before = submit(first, "a").json()
+    first.server.stop()
+    after = submit(make(), "a").json()
+    assert (after["id"], after["result"]) == (before["id"], 1)
+    assert calls == [1]
