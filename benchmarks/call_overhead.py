@@ -5,6 +5,7 @@ Client CPU a call, 64 in flight, both in one process, in turn; the figure that c
 
 import asyncio
 import json
+import secrets
 import statistics
 import sys
 import time
@@ -39,7 +40,8 @@ async def by_hand(url: str) -> float:
     async with aiohttp.ClientSession() as session:
 
         async def call(number: int) -> int:
-            async with session.post(f"{url}/add", json={"a": number}, headers=headers) as reply:
+            keyed = {**headers, "idempotency-key": secrets.token_hex(16)}
+            async with session.post(f"{url}/add", json={"a": number}, headers=keyed) as reply:
                 envelope = json.loads(await reply.read())
             if envelope["state"] != "succeeded":
                 raise RuntimeError(envelope)

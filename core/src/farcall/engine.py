@@ -199,8 +199,14 @@ class Engine:
         # hosts know a job again by its key; a reply that is the result itself is made anew
         header = None if endpoint.job is False else self.facts.idempotency_header
         if header is not None:
-            request = request.with_headers({header: options.idempotency_key or token})
-            request = replace(request, repeatable=True)
+            request = Request(
+                method=request.method,
+                url=request.url,
+                headers={**request.headers, header: options.idempotency_key or token},
+                body=request.body,
+                repeatable=True,
+                silence_s=request.silence_s,
+            )
         elif options.idempotency_key is not None:
             raise UsageError(f"The host of {endpoint.name!r} does not know idempotency keys there.")
         await self._until_accepted(tracked, request, _deadline(tracked, options))

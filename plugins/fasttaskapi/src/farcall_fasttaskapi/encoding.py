@@ -80,10 +80,11 @@ def body(call: Call, sorted_: Placed, dialect: Dialect) -> tuple[Mapping[str, st
 
 
 def _needs_form(sorted_: Placed) -> bool:
-    return not sorted_.places.isdisjoint(_FORMS) or any(map(_holds_file, sorted_.body.values()))
+    return not sorted_.places.isdisjoint(_FORMS) or any(map(holds_file, sorted_.body.values()))
 
 
-def _holds_file(value: Any) -> bool:
+def holds_file(value: Any) -> bool:
+    """Whether a file stands here, or in this list."""
     return isinstance(value, FileValue) or (
         isinstance(value, list) and any(isinstance(item, FileValue) for item in value)
     )
@@ -119,7 +120,7 @@ def _nothing(call: Call, name: str, dialect: Dialect) -> Fields:
 
 
 def _list(name: str, items: list[Any], dialect: Dialect) -> Fields:
-    if dialect is Dialect.FARCALL and not _holds_file(items):
+    if dialect is Dialect.FARCALL and not holds_file(items):
         return [(name, _json_text(items))]
     return [(name, i if isinstance(i, FileValue) else _form_text(name, i, dialect)) for i in items]
 
