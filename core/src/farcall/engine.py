@@ -183,7 +183,7 @@ class Engine:
     ) -> None:
         token = secrets.token_hex(16)
         endpoint = tracked.endpoint
-        if any(type(value) in HOLDERS for value in values.values()):
+        if not HOLDERS.isdisjoint(map(type, values.values())):
             async with self._submits:
                 values = await travelling(self, tracked, values)
         call = Call(endpoint=endpoint, arguments=values, options=options.own, token=token, wait_s=wait_s)

@@ -23,9 +23,12 @@ DEDICATED: Final = "dedicated"
 """APIPod's word for a server whose replies are results, not jobs."""
 
 
+_BY_NAME: Final[Mapping[str, Dialect]] = {dialect.value: dialect for dialect in Dialect}
+
+
 def of_binding(binding: Binding) -> Dialect:
     """What the service's description told; `UNKNOWN` if there was none or it told nothing."""
-    return Dialect(binding.traits.get("dialect", Dialect.UNKNOWN))
+    return _BY_NAME[binding.traits.get("dialect", "unknown")]
 
 
 def of_job(binding: Binding, job: JobRef) -> Dialect:

@@ -13,7 +13,7 @@ from farcall.binding import Binding
 from farcall.hookspecs import Call
 from farcall.jobs import JobRef
 from farcall.spec import EndpointSpec, Place
-from farcall.wire import FilePolicy, Request
+from farcall.wire import FilePolicy, FileValue, Request
 
 from farcall_fasttaskapi import dialects, encoding, facts
 from farcall_fasttaskapi.dialects import Dialect
@@ -37,13 +37,11 @@ def submit(binding: Binding, call: Call) -> Request:
         InputError: This host cannot take such a value.
     """
     dialect, endpoint = dialects.of_binding(binding), call.endpoint
-    if (
-        dialect is Dialect.FARCALL
-        and _all_in_json(endpoint)
-        and not any(map(encoding.holds_file, call.arguments.values()))
-    ):
-        url, headers = _frame(binding.options.url, endpoint, call.wait_s or 0)
-        return Request(method=endpoint.method, url=url, headers=headers, body=wire.json_body(call.arguments)[1])
+    in_json = dialect is Dialect.FARCALL and _all_in_json(endpoint)
+    if in_json and HOLDERS.isdisjoint(map(type, call.arguments.values())):
+        url, headers, silence_s = _frame(binding.options.url, endpoint, call.wait_s or 0)
+        content = wire.json_body(call.arguments)[1]
+        return Request(method=endpoint.method, url=url, headers=headers, body=content, silence_s=silence_s)
     sorted_ = encoding.placed(call)
     headers, body = encoding.body(call, sorted_, dialect)
     query = sorted_.query
@@ -65,6 +63,10 @@ def submit(binding: Binding, call: Call) -> Request:
     )
 
 
+HOLDERS: Final = frozenset({FileValue, list})
+"""Types of the arguments a file can be in."""
+
+
 @lru_cache(maxsize=1024)
 def _all_in_json(endpoint: EndpointSpec) -> bool:
     """Whether a job's arguments all go into a JSON object under their own names: what most calls are."""
@@ -79,12 +81,13 @@ def _all_in_json(endpoint: EndpointSpec) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _frame(base: str, endpoint: EndpointSpec, wait_s: float) -> tuple[str, Mapping[str, str]]:
-    """Address and headers of such a call, made once."""
+def _frame(base: str, endpoint: EndpointSpec, wait_s: float) -> tuple[str, Mapping[str, str], float]:
+    """Address, headers and silence limit of such a call, made once."""
     headers = {**ACCEPT_ANY, "content-type": "application/json"}
-    if wait_s > 0:
-        headers["prefer"] = f"wait={math.ceil(min(wait_s, LONGEST_WAIT_S))}"
-    return wire.join(base, endpoint.path), headers
+    held_s = math.ceil(min(max(wait_s, 0.0), LONGEST_WAIT_S))
+    if held_s:
+        headers["prefer"] = f"wait={held_s}"
+    return wire.join(base, endpoint.path), headers, SILENCE_S + held_s
 
 
 def _texts(fields: encoding.Fields) -> list[tuple[str, str]]:
