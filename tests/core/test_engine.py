@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from core.ticks import Host, Pieces, Ticks, connected, stream, virtual
 from farcall import State, hookimpl
+from farcall.engine import DELIVERY_S
 from farcall.errors import (
     AuthRefused,
     Busy,
@@ -904,8 +905,24 @@ async def test_closing_tells_those_who_still_submit_too(submitting):
         await svc.close()
         with pytest.raises(UsageError, match="The service was closed"):
             await waiting
-        assert host.now == 3
+        assert host.now == (3 + DELIVERY_S if submitting == "background" else 3)
         assert waiting.cancelling() == 0
+
+
+@virtual
+async def test_closing_delivers_what_was_submitted_in_the_background():
+    host = Host()
+    deliver = host._submit
+
+    async def slow(request):
+        await asyncio.sleep(2)
+        return await deliver(request)
+
+    host._submit = slow
+    async with connected(host) as svc:
+        jobs = [started(svc.go) for _ in range(50)]
+    assert host.count("submit") == 50
+    assert all(job.id is not None for job in jobs)
 
 
 @virtual
