@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
@@ -79,6 +80,7 @@ class Engine:
         self._submits = asyncio.Semaphore(SUBMITS_AT_ONCE)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._submitting: dict[Tracked, asyncio.Task[Any] | None] = {}
+        self._secret, self._calls = secrets.token_hex(14), itertools.count(1)
         self.bind(binding)
         self.follower = Follower(self)
 
@@ -119,6 +121,10 @@ class Engine:
             _, left = await asyncio.wait(delivering, timeout=DELIVERY_S)
             if left:
                 log.warning("%d submissions to %s were not accepted in time and are abandoned", len(left), self.origin)
+
+    def _token(self) -> str:
+        """A word for one call that nobody else has and nobody guesses."""
+        return f"{self._secret}{next(self._calls):04x}"
 
     def spawn(self, work: Any, name: str) -> asyncio.Task[Any]:
         """Run a coroutine in the background, until `close`."""
@@ -181,12 +187,24 @@ class Engine:
     async def _submit(
         self, tracked: Tracked, values: Mapping[str, Any], options: CallOptions, wait_s: float | None
     ) -> None:
-        token = secrets.token_hex(16)
         endpoint = tracked.endpoint
+        # hosts know a job again by its key; a reply that is the result itself is made anew
+        header = None if endpoint.job is False else self.facts.idempotency_header
+        if header is None and options.idempotency_key is not None:
+            raise UsageError(f"The host of {endpoint.name!r} does not know idempotency keys there.")
         if not HOLDERS.isdisjoint(map(type, values.values())):
             async with self._submits:
                 values = await travelling(self, tracked, values)
-        call = Call(endpoint=endpoint, arguments=values, options=options.own, token=token, wait_s=wait_s)
+        token = self._token()
+        key = None if header is None else options.idempotency_key or token
+        call = Call(
+            endpoint=endpoint,
+            arguments=values,
+            options=options.own,
+            token=token,
+            idempotency_key=key,
+            wait_s=wait_s,
+        )
         request = self.provider.submit(self.binding, call)
         if not isinstance(request, Request):
             request = await self.courier.run(request, Step.SUBMIT)
@@ -196,19 +214,8 @@ class Engine:
                 )
         if options.headers:
             request = request.with_headers(options.headers)
-        # hosts know a job again by its key; a reply that is the result itself is made anew
-        header = None if endpoint.job is False else self.facts.idempotency_header
-        if header is not None:
-            request = Request(
-                method=request.method,
-                url=request.url,
-                headers={**request.headers, header: options.idempotency_key or token},
-                body=request.body,
-                repeatable=True,
-                silence_s=request.silence_s,
-            )
-        elif options.idempotency_key is not None:
-            raise UsageError(f"The host of {endpoint.name!r} does not know idempotency keys there.")
+        if header is not None and key is not None and not (request.repeatable and header in request.headers):
+            request = replace(request.with_headers({header: key}), repeatable=True)
         await self._until_accepted(tracked, request, _deadline(tracked, options))
         log.info("submitted %s to %s: job %s", endpoint.name, self.origin, tracked.snapshot.job_id)
 
@@ -216,7 +223,7 @@ class Engine:
         self, tracked: Tracked, values: Mapping[str, Any], options: CallOptions
     ) -> tuple[Mapping[str, Any], Request | None] | None:
         """The arguments, or the request, of the page after the one that a job brought; None: that was the last."""
-        call = Call(endpoint=tracked.endpoint, arguments=values, options=options.own, token=secrets.token_hex(16))
+        call = Call(endpoint=tracked.endpoint, arguments=values, options=options.own, token=self._token())
         onward = self.provider.next_page(self.binding, call, tracked.snapshot)
         if isinstance(onward, Call):
             return onward.arguments, None

@@ -48,7 +48,9 @@ class Call:
         arguments: Only those given; JSON values, and where a file stands: a `FileValue` to send as a part, or a
             text (a data URI or a link), as the file policy decided.
         options: The provider's own options of this call, as its `farcall_call_options` model; None if it has none.
-        token: 32 random hexadecimal digits, this call's own: a multipart boundary, an id the host takes.
+        token: 32 or more hexadecimal digits, this call's own: a multipart boundary, an id the host takes.
+        idempotency_key: By which a host that has an `idempotency_header` knows the call again; None where it has
+            none. The core writes that header, unless the provider has.
         wait_s: How long the caller would wait for the reply, in seconds; None: it wants a job at once.
     """
 
@@ -56,6 +58,7 @@ class Call:
     arguments: Mapping[str, Any]
     options: Any = None
     token: str = ""
+    idempotency_key: str | None = None
     wait_s: float | None = None
 
 

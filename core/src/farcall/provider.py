@@ -78,8 +78,12 @@ class Provider:
             return hook(**arguments)
         except FarcallError:
             raise
-        except Exception as error:  # whatever a plugin raised by mistake becomes one error that names it
-            raise PluginError(f"The provider {self.name!r} broke in {name}: {type(error).__name__}: {error}") from error
+        except Exception as error:
+            raise self._broke(name, error) from error
+
+    def _broke(self, hook: str, error: Exception) -> PluginError:
+        """Whatever a plugin raised by mistake, as one error that names it."""
+        return PluginError(f"The provider {self.name!r} broke in {hook}: {type(error).__name__}: {error}")
 
     def facts(self, binding: Binding) -> ProviderFacts:
         """The host's fixed facts."""
@@ -125,9 +129,12 @@ class Provider:
 
     def submit(self, binding: Binding, call: Call) -> Request | Flow[Request]:
         """The request that starts a call, or the flow to it."""
-        request: Request | Flow[Request] = self._guarded(
-            "farcall_submit", self._submit, {"binding": binding, "call": call}
-        )
+        try:
+            request: Request | Flow[Request] = self._submit(binding=binding, call=call)
+        except FarcallError:
+            raise
+        except Exception as error:
+            raise self._broke("farcall_submit", error) from error
         return request
 
     def status(self, binding: Binding, jobs: Sequence[JobRef], wait_s: float | None) -> Request | None:
@@ -146,11 +153,14 @@ class Provider:
         endpoint: EndpointSpec | None = None,
     ) -> Sequence[Update]:
         """What an answer says."""
-        updates: Sequence[Update] | None = self._guarded(
-            "farcall_read",
-            self._read,
-            {"binding": binding, "answer": answer, "step": step, "jobs": jobs, "endpoint": endpoint},
-        )
+        try:
+            updates: Sequence[Update] | None = self._read(
+                binding=binding, answer=answer, step=step, jobs=jobs, endpoint=endpoint
+            )
+        except FarcallError:
+            raise
+        except Exception as error:
+            raise self._broke("farcall_read", error) from error
         return updates or ()
 
     def cancel(self, binding: Binding, job: JobRef) -> Request | None:

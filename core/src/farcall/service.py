@@ -79,8 +79,9 @@ class AsyncJob:
             JobFailed, JobCancelled, JobTimedOut, JobLost: It did not end well.
             WaitTimeout: It has not ended yet; it goes on.
         """
-        await self._wait(timeout_s)
-        self._check()
+        if timeout_s is not None or self._tracked.snapshot.state is not State.SUCCEEDED:
+            await self._wait(timeout_s)
+            self._check()
         value = self._tracked.snapshot.result
         if isinstance(value, Response):  # the reply is itself the result, and comes in once
             if self._reading is None:

@@ -46,4 +46,5 @@ def job(job_id="j1", **data):
 
 def read(answer, step=Step.POLL, traits=UNKNOWN, *, jobs=None, endpoints=()):
     asked = [] if step is Step.SUBMIT else [job()] if jobs is None else jobs
-    return list(fta().read(bound(traits, endpoints=endpoints), answer, step, asked))
+    endpoint = endpoints[0] if endpoints else None
+    return list(fta().read(bound(traits, endpoints=endpoints), answer, step, asked, endpoint))

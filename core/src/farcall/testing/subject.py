@@ -124,13 +124,13 @@ class Subject:
         )
 
     def read(self, hooks: Provider, binding: Binding, answer: Answer) -> Sequence[Update]:
-        """What the provider reads in an answer, handed to it as the engine does: with its address and jobs."""
-        told = answer.answer
+        """What the provider reads in an answer, handed to it as the engine does, with address, jobs and endpoint."""
+        told, endpoint = answer.answer, self.call(hooks, binding).endpoint
         if answer.step is not Step.SUBMIT:
-            return hooks.read(binding, told, answer.step, (self.job(hooks, binding),))
+            return hooks.read(binding, told, answer.step, (self.job(hooks, binding),), endpoint)
         if isinstance(told, Response) and not told.url:
             told = replace(told, url=self.submission(hooks, binding).url)
-        return hooks.read(binding, told, Step.SUBMIT, ())
+        return hooks.read(binding, told, Step.SUBMIT, (), endpoint)
 
     def submission(self, hooks: Provider, binding: Binding) -> Request:
         """The request that the sample call ends in."""

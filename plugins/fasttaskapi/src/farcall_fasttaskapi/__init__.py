@@ -59,10 +59,14 @@ def farcall_status(binding: Binding, jobs: Sequence[JobRef], wait_s: float | Non
 
 @hookimpl
 def farcall_read(
-    binding: Binding, answer: Response | StreamEvent | Webhook, step: Step, jobs: Sequence[JobRef]
+    binding: Binding,
+    answer: Response | StreamEvent | Webhook,
+    step: Step,
+    jobs: Sequence[JobRef],
+    endpoint: EndpointSpec | None,
 ) -> Sequence[Update]:
     """See `answers`."""
-    return answers.read(binding, answer, step, jobs)
+    return answers.read(binding, answer, step, jobs, endpoint)
 
 
 @hookimpl

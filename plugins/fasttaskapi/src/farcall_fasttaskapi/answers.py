@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from farcall.binding import Binding
 from farcall.errors import ProtocolError
 from farcall.jobs import JobRef, Missing, Rejected, Snapshot, State, Step, Update
+from farcall.spec import EndpointSpec
 from farcall.wire import Response, StreamEvent, Webhook
 
 from farcall_fasttaskapi import dialects, envelope, events, states, streaming
 from farcall_fasttaskapi.dialects import DEDICATED, Dialect
-from farcall_fasttaskapi.provider import endpoints
 
 # Source: fast_task_api 1.3.3 and apipod 1.0.33, recorded 2026-11-23.
 LOST: Final = "Job not found."
@@ -25,7 +23,11 @@ _MARKS: Final[Mapping[str, Mapping[str, str]]] = {d.value: {"dialect": d.value} 
 
 
 def read(
-    binding: Binding, answer: Response | StreamEvent | Webhook, step: Step, jobs: Sequence[JobRef]
+    binding: Binding,
+    answer: Response | StreamEvent | Webhook,
+    step: Step,
+    jobs: Sequence[JobRef],
+    endpoint: EndpointSpec | None,
 ) -> Sequence[Update]:
     """What an answer says, as `farcall_read` is asked."""
     if isinstance(answer, StreamEvent):
@@ -35,7 +37,7 @@ def read(
     if not answer.ok:
         return _failure(binding, answer, step, jobs)
     if step is Step.SUBMIT:
-        return (_submitted(binding, answer),)
+        return (_submitted(binding, answer, endpoint),)
     raw = answer.json() if _is_json(answer) else None
     if step is Step.CANCEL:
         return _cancelled(binding, raw)
@@ -53,16 +55,16 @@ def _streamed(binding: Binding, event: StreamEvent, jobs: Sequence[JobRef]) -> S
 # --- a submission -----------------------------------------------------------------------------------------
 
 
-def _submitted(binding: Binding, answer: Response) -> Update:
+def _submitted(binding: Binding, answer: Response, endpoint: EndpointSpec | None) -> Update:
     if not _is_json(answer):
-        if _promised(binding, answer.url):
+        if _promised(binding, endpoint):
             raise _no_job(answer, answer.text or answer.media_type)
         return Snapshot(state=State.SUCCEEDED, result=None if answer.status == HTTPStatus.NO_CONTENT else answer)
     raw = answer.json()
     whose = envelope.dialect(raw)
     if whose == Dialect.FARCALL:
         return envelope.read(raw, base=binding.options.url, data=_MARKS[whose])
-    promised = _promised(binding, answer.url)
+    promised = _promised(binding, endpoint)
     if whose is None or promised is False:
         return _plain(binding, raw, promised=promised, answer=answer)
     if _is_full(raw):
@@ -86,22 +88,11 @@ def _no_job(answer: Response, said: Any) -> ProtocolError:
     )
 
 
-def _promised(binding: Binding, url: str) -> bool | None:
+def _promised(binding: Binding, endpoint: EndpointSpec | None) -> bool | None:
     """Whether the endpoint that was asked makes jobs, as far as it was described; None: the reply tells."""
     if binding.traits.get("compute") == DEDICATED:
         return False
-    path = urlsplit(url).path.removeprefix(urlsplit(binding.options.url).path)
-    for endpoint in endpoints(binding):
-        if endpoint.job is not None and _is_at(endpoint.path, path):
-            return endpoint.job
-    return None
-
-
-def _is_at(template: str, path: str) -> bool:
-    if "{" not in template:
-        return template == path
-    parts = re.split(r"\{[^}]*\}", template)
-    return re.fullmatch("[^/]*".join(map(re.escape, parts)), path) is not None
+    return None if endpoint is None else endpoint.job
 
 
 def _is_full(raw: Mapping[str, Any]) -> bool:

@@ -206,13 +206,13 @@ def _own(raw: Mapping[str, Any], base: str, data: Mapping[str, str]) -> Snapshot
             f"{VERSION}; upgrade the older one."
         )
     fault = _mapping(raw, "error")
-    result, logs = raw.get("result"), raw.get("logs")
+    result, logs, progress, rest_s = raw.get("result"), raw.get("logs"), raw.get("progress"), raw.get("retry_after_s")
     if entries := raw.get("files"):
         result = _placed(result, [_file_at(entry, base) for entry in _sequence(entries, "files")])
     return Snapshot(
         state=states.state(raw.get("state"), states.OWN),
         job_id=_text(raw, "id"),
-        progress=_share(raw.get("progress")),
+        progress=None if progress is None else _share(progress),
         message=_text(raw, "message"),
         result=result,
         error=_text(fault, "message") if fault else None,
@@ -220,7 +220,7 @@ def _own(raw: Mapping[str, Any], base: str, data: Mapping[str, str]) -> Snapshot
         traceback=_text(fault, "traceback") if fault else None,
         logs=None if logs is None else tuple(str(line) for line in _sequence(logs, "logs")),
         data={**_texts(raw, "data"), **data},
-        retry_after_s=_number(raw.get("retry_after_s"), "retry_after_s"),
+        retry_after_s=None if rest_s is None else _number(rest_s, "retry_after_s"),
     )
 
 

@@ -13,6 +13,8 @@ from farcall.wire import FilePolicy
 from farcall_fasttaskapi import dialects
 from farcall_fasttaskapi.dialects import Dialect
 
+IDEMPOTENCY_HEADER: Final = "idempotency-key"
+
 # Source: fast_task_api 1.3.3 and apipod 1.0.33, run 2026-11-23. The first look that sees a job's end deletes
 # the job; after a 422 or 500 the server drops the connection without saying so; files come as base64 inside
 # the envelope. The 30 minutes are from their source. A look whose reply was lost is taken again: the worst it can
@@ -38,7 +40,7 @@ _FACTS: Final[Mapping[Dialect, ProviderFacts]] = {
         long_poll_s=25.0,
         poll_batch=200,
         poll_per_s=500.0,
-        idempotency_header="idempotency-key",
+        idempotency_header=IDEMPOTENCY_HEADER,
         stream="sse",
     ),
 }

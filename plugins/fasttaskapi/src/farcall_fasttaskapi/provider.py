@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from farcall import wire
@@ -37,11 +37,10 @@ def submit(binding: Binding, call: Call) -> Request:
         InputError: This host cannot take such a value.
     """
     dialect, endpoint = dialects.of_binding(binding), call.endpoint
-    in_json = dialect is Dialect.FARCALL and _all_in_json(endpoint)
-    if in_json and HOLDERS.isdisjoint(map(type, call.arguments.values())):
-        url, headers, silence_s = _frame(binding.options.url, endpoint, call.wait_s or 0)
-        content = wire.json_body(call.arguments)[1]
-        return Request(method=endpoint.method, url=url, headers=headers, body=content, silence_s=silence_s)
+    if dialect is Dialect.FARCALL and HOLDERS.isdisjoint(map(type, call.arguments.values())):
+        frame = _frame(binding.options.url, endpoint, call.wait_s or 0)
+        if frame is not None:
+            return frame.request(call)
     sorted_ = encoding.placed(call)
     headers, body = encoding.body(call, sorted_, dialect)
     query = sorted_.query
@@ -67,27 +66,37 @@ HOLDERS: Final = frozenset({FileValue, list})
 """Types of the arguments a file can be in."""
 
 
+class _Frame(NamedTuple):
+    """What is the same in every call of an endpoint whose arguments all go into a JSON object: most calls are such."""
+
+    url: str
+    headers: Mapping[str, str]
+    silence_s: float
+
+    def request(self, call: Call) -> Request:
+        key, headers = call.idempotency_key, self.headers
+        return Request(
+            method="POST",
+            url=self.url,
+            headers=headers if key is None else {**headers, facts.IDEMPOTENCY_HEADER: key},
+            body=wire.json_body(call.arguments)[1],
+            repeatable=key is not None,
+            silence_s=self.silence_s,
+        )
+
+
 @lru_cache(maxsize=1024)
-def _all_in_json(endpoint: EndpointSpec) -> bool:
-    """Whether a job's arguments all go into a JSON object under their own names: what most calls are."""
+def _frame(base: str, endpoint: EndpointSpec, wait_s: float) -> _Frame | None:
+    """Made once for an endpoint; None if it wants its arguments otherwise."""
     plain = all(p.place in {None, Place.JSON} and p.alias is None for p in endpoint.parameters.values())
-    return (
-        plain
-        and "root" not in endpoint.traits
-        and endpoint.job is not False
-        and endpoint.method == "POST"
-        and "{" not in endpoint.path
-    )
-
-
-@lru_cache(maxsize=1024)
-def _frame(base: str, endpoint: EndpointSpec, wait_s: float) -> tuple[str, Mapping[str, str], float]:
-    """Address, headers and silence limit of such a call, made once."""
+    job = endpoint.method == "POST" and endpoint.job is not False
+    if not (plain and job) or "root" in endpoint.traits or "{" in endpoint.path:
+        return None
     headers = {**ACCEPT_ANY, "content-type": "application/json"}
     held_s = math.ceil(min(max(wait_s, 0.0), LONGEST_WAIT_S))
     if held_s:
         headers["prefer"] = f"wait={held_s}"
-    return wire.join(base, endpoint.path), headers, SILENCE_S + held_s
+    return _Frame(wire.join(base, endpoint.path), headers, SILENCE_S + held_s)
 
 
 def _texts(fields: encoding.Fields) -> list[tuple[str, str]]:
