@@ -138,7 +138,7 @@ async def test_a_submission_that_may_have_arrived_is_never_repeated():
     host = Host()
     host.next("submit", CUT)
     async with connected(host) as svc:
-        with pytest.raises(Unreachable, match="the link broke"):
+        with pytest.raises(Unreachable, match=r"the link broke.* took go is not known, so it was not sent again"):
             await svc.go()
     assert host.count("submit") == 1
 
@@ -465,6 +465,15 @@ async def test_the_end_of_our_patience_carries_the_job_which_goes_on():
         assert isinstance(caught.value, TimeoutError)
         assert await caught.value.job.result(timeout_s=1000) == {"n": 1}
     assert host.count("cancel") == 0
+
+
+@virtual
+async def test_the_end_of_our_patience_says_when_the_host_cannot_be_reached():
+    host = Host(always={"look": DOWN})
+    async with connected(host) as svc:
+        job = await svc.go.submit()
+        with pytest.raises(WaitTimeout, match=r"has not ended within 5 s.* The last look at it failed: nobody listens"):
+            await job.result(timeout_s=5)
 
 
 @virtual

@@ -197,6 +197,11 @@ def test_values_that_pydantic_can_write_are_written(svc):
     assert svc.add(a=np.int64(3)) == 4
 
 
+def test_a_number_that_json_cannot_say_is_named_and_nothing_is_sent(svc):
+    with pytest.raises(errors.InputError, match=r"^echo: 'value' cannot be written as JSON"):
+        svc.echo(value={"share": [float("nan")]})
+
+
 def test_a_value_of_the_functions_own_type_is_taken(svc):
     day = Model(when=dt.date(2026, 1, 2))
     assert svc.typed(colour=Colour.RED, point=Point(1), models=[day, {"when": "2026-01-03"}]) == [

@@ -6,7 +6,6 @@ import inspect
 import sys
 import typing
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Any, Final, NotRequired, Optional, Required
 
@@ -17,6 +16,7 @@ from typing_extensions import TypedDict
 
 from farcall.errors import InputError, PluginError
 from farcall.files import LOCAL, AsyncFile, File
+from farcall.hints import near
 from farcall.spec import EndpointSpec, Parameter
 
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
@@ -90,8 +90,8 @@ class Checker:
             if fault["type"] == "missing" and not inner:
                 lines.append(f"{name!r} is missing")
             elif fault["type"] == "extra_forbidden" and not inner:
-                close = get_close_matches(str(name), self._order, 3, 0.5)
-                hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
+                close = near(str(name), self._order)
+                hint = f" (did you mean {close}?)" if close else ""
                 lines.append(f"there is no parameter {name!r}{hint}")
             else:
                 shown = repr(fault["input"])

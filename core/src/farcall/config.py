@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from farcall.binding import Binding
 from farcall.errors import ConfigError
+from farcall.hints import did_you_mean
 from farcall.spec import EndpointSpec
 
 FILE_NAME: Final = "farcall.toml"
@@ -207,6 +207,5 @@ def _explain(error: ValidationError, source: str, variables: Mapping[tuple[str, 
 
 
 def _known(what: str, name: str, known: Mapping[str, object]) -> str:
-    close = get_close_matches(name, known, 3, 0.5)
-    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    hint = did_you_mean(name, known)
     return f"{hint} Its {what}: {', '.join(sorted(known))}." if known else f" It has no {what}."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from farcall import config, plugins, threads
 from farcall.binding import Binding
 from farcall.engine import Engine
 from farcall.errors import AuthRefused, ConfigError, FarcallError, KeyMissing, Unreachable, UsageError
+from farcall.hints import did_you_mean
 from farcall.hookspecs import Flow
 from farcall.jobs import Recognition, Step
 from farcall.keys import find_key
@@ -84,8 +84,7 @@ def check_options(chosen: Provider, options: Mapping[str, Any]) -> BaseModel:
     known = list(model.model_fields)
     for name in options:
         if name not in known:
-            close = get_close_matches(name, known, 1, 0.5)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(name, known)
             raise ConfigError(f"The provider {chosen.name!r} has no option {name!r}.{hint} It has: {', '.join(known)}.")
     try:
         return model.model_validate(dict(options))

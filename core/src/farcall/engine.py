@@ -18,6 +18,7 @@ from farcall.errors import (
     CancelFailed,
     CancelUnsupported,
     FarcallError,
+    InputError,
     JobLost,
     PluginError,
     ProtocolError,
@@ -205,7 +206,10 @@ class Engine:
             idempotency_key=key,
             wait_s=wait_s,
         )
-        request = self.provider.submit(self.binding, call)
+        try:
+            request = self.provider.submit(self.binding, call)
+        except InputError as error:
+            raise InputError(f"{endpoint.name}: {error}") from error
         if not isinstance(request, Request):
             request = await self.courier.run(request, Step.SUBMIT)
             if not isinstance(request, Request):
@@ -239,7 +243,7 @@ class Engine:
                 if tracked.ended:  # abandoned before it was accepted
                     check_finished(tracked)
                 tracked.sending = True
-                response = await self.courier.exchange(request, Step.SUBMIT)
+                response = await self._handed_over(tracked, request)
             updates = self.provider.read(self.binding, response, Step.SUBMIT, (), tracked.endpoint)
             first = updates[0] if updates else replies.rejected(response, self.clock.now())
             if not isinstance(first, Rejected):
@@ -266,6 +270,15 @@ class Engine:
                     retry_after_s=asked,
                 )
             await tracked.pause(pause)
+
+    async def _handed_over(self, tracked: Tracked, request: Request) -> Response:
+        try:
+            return await self.courier.exchange(request, Step.SUBMIT)
+        except Unreachable as error:
+            if not error.unsent:
+                tries = "each try with the same idempotency key" if request.repeatable else "so it was not sent again"
+                error.args = (f"{error} Whether it took {tracked.endpoint.name} is not known, {tries}.",)
+            raise
 
     def _accept(self, tracked: Tracked, request: Request, response: Response, updates: Sequence[Update]) -> None:
         snapshot = updates[0] if updates else None
@@ -380,6 +393,7 @@ class Engine:
         passing = isinstance(error, Unreachable) or status in replies.PASSING
         for tracked in group:
             tracked.failures += 1
+            tracked.trouble = str(error)
             if tracked.failures == 1:
                 tracked.failing_since = now
             if passing and not untouched and not self.facts.poll_repeatable:

@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import metadata
 from types import ModuleType
 from typing import Any, Final
@@ -14,6 +13,7 @@ from typing import Any, Final
 import pluggy
 
 from farcall.errors import PluginError, UsageError
+from farcall.hints import did_you_mean
 
 log = logging.getLogger("farcall")
 
@@ -224,7 +224,6 @@ def _owner(point: metadata.EntryPoint) -> str:
 
 def _unknown(kind: str, name: str) -> str:
     known = names(kind)
-    close = get_close_matches(name, known, 3, 0.5)
-    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    hint = did_you_mean(name, known)
     have = f" Installed: {', '.join(known)}." if known else " None is installed."
     return f"No {kind} named {name!r} is installed.{hint}{have} Plugins are distributions, often named farcall-{name}."

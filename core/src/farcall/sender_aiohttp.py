@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from farcall import threads
+from farcall import __version__, threads
 from farcall.errors import FarcallError, ProtocolError, Unreachable, UsageError
 from farcall.wire import CHUNK_BYTES, Body, BytesBody, Request, Response, origin
 
@@ -29,7 +29,7 @@ KEEP_ALIVE_S: Final = 3.0
 TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
 NO_GUESS: Final = ("content-type",)
 """Keeps aiohttp from making up a content type."""
-USER_AGENT: Final = "farcall/0.1.0"
+USER_AGENT: Final = f"farcall/{__version__}"
 
 
 class AiohttpSender:

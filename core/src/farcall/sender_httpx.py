@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import httpx
 
+from farcall import __version__
 from farcall.errors import FarcallError, ProtocolError, Unreachable, UsageError
 from farcall.wire import Body, Request, Response, origin
 
@@ -114,7 +115,7 @@ class _Stream(httpx.AsyncByteStream):
 
 
 def _lowered(request: Request) -> httpx.Request:
-    headers = {"user-agent": "farcall/0.1.0", "accept-encoding": "gzip, deflate", **request.headers}
+    headers = {"user-agent": f"farcall/{__version__}", "accept-encoding": "gzip, deflate", **request.headers}
     if request.fresh:
         headers["connection"] = "close"
     content: Any = request.body

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -17,6 +16,7 @@ from farcall.binding import Binding
 from farcall.engine import DIRECT_WAIT_S, Engine
 from farcall.errors import ProtocolError, ServiceError, UnknownEndpoint, UsageError, WaitTimeout
 from farcall.files import AsyncFile
+from farcall.hints import did_you_mean
 from farcall.jobs import JobRef, Snapshot, State
 from farcall.results import settled, to_python
 from farcall.spec import EndpointSpec, Problem, normalised
@@ -220,6 +220,8 @@ class AsyncJob:
             await tracked.until(lambda: False, patience, sentence)
         except WaitTimeout as error:
             error.job = self
+            if tracked.failures:
+                error.args = (f"{sentence} The last look at it failed: {tracked.trouble}",)
             raise
 
     def _file(self, value: Any) -> AsyncFile:
@@ -439,8 +441,7 @@ def find(path: str, endpoints: Mapping[str, Any]) -> Any:
 def unknown(name: str, endpoints: Mapping[str, Any]) -> UnknownEndpoint:
     """The error for a name or path the service does not have."""
     known = [*endpoints, *(endpoint.spec.path for endpoint in endpoints.values())]
-    close = get_close_matches(name, known, 3, 0.5)
-    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    hint = did_you_mean(name, known)
     listed = ", ".join(list(endpoints)[:20]) or "none"
     return UnknownEndpoint(f"The service has no endpoint {name!r}.{hint} It has: {listed}.")
 
@@ -481,8 +482,7 @@ def _own(engine: Engine, given: Mapping[str, Any]) -> BaseModel | None:
     for name in given:
         if name not in known:
             options = (*OWN_OPTIONS, *known)
-            close = get_close_matches(name, options, 1, 0.5)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(name, options)
             raise UsageError(f"There is no call option {name!r}.{hint} There are: {', '.join(options)}.")
     try:
         return None if model is None else model.model_validate(dict(given))

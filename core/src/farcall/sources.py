@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from farcall import config, plugins
 from farcall.binding import Binding
 from farcall.errors import UsageError
+from farcall.hints import did_you_mean
 from farcall.provider import provider
 from farcall.spec import EndpointSpec
 from farcall.wire import Document, Sender, without_query
@@ -124,8 +124,7 @@ def _url(source: str, services: list[str], named: str | None) -> str:
     if named is not None:
         return source
     names = [*services, *(f"{name}:" for name in plugins.names("provider"))]
-    close = get_close_matches(source, names, 3, 0.5)
-    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    hint = did_you_mean(source, names)
     raise UsageError(f"{source!r} is no configured service, no installed provider's address and no URL.{hint}")
 
 

@@ -70,6 +70,7 @@ class Tracked:
         "streamed",
         "streaming",
         "told",
+        "trouble",
         "wanted",
     )  # fmt: skip
 
@@ -93,6 +94,8 @@ class Tracked:
         """Whether the host may be accepting it just now, so that it can no longer be abandoned."""
         self.failures = 0
         self.failing_since = 0.0
+        self.trouble = ""
+        """What the last look that failed said."""
         self.resting = False
         """Whether the host asked for a pause until `due`, or did not answer."""
         self.following = False

@@ -454,7 +454,17 @@ def json_body(value: Any) -> tuple[Mapping[str, str], bytes]:
             json.dumps(value, allow_nan=False)  # tells a number from a text that says so
         return {"content-type": "application/json"}, content
     except ValueError as error:
-        raise errors.InputError(f"A value cannot be written as JSON: {error}.") from error
+        culprits = [name for name, part in value.items() if not _is_json(part)] if isinstance(value, Mapping) else []
+        what = ", ".join(map(repr, culprits)) or "a value"
+        raise errors.InputError(f"{what} cannot be written as JSON: {error}.") from error
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def form_body(fields: Sequence[tuple[str, str]]) -> tuple[Mapping[str, str], bytes]:
