@@ -240,7 +240,7 @@ def test_after_close_everything_says_so(svc):
     with pytest.raises(errors.UsageError, match="closed"):
         svc.add(a=1)
     with pytest.raises(errors.UsageError, match="closed"):
-        svc.add.submit(a=1).result()
+        svc.add.submit(a=1)
 
 
 def test_closing_while_jobs_run_ends_their_waiters(svc, app):

@@ -243,7 +243,10 @@ class Engine:
                 if tracked.ended:  # abandoned before it was accepted
                     check_finished(tracked)
                 tracked.sending = True
-                response = await self._handed_over(tracked, request)
+                try:
+                    response = await self.courier.exchange(request, Step.SUBMIT)
+                except Unreachable as error:
+                    raise _perhaps_taken(tracked, request, error) from error.__cause__
             updates = self.provider.read(self.binding, response, Step.SUBMIT, (), tracked.endpoint)
             first = updates[0] if updates else replies.rejected(response, self.clock.now())
             if not isinstance(first, Rejected):
@@ -270,15 +273,6 @@ class Engine:
                     retry_after_s=asked,
                 )
             await tracked.pause(pause)
-
-    async def _handed_over(self, tracked: Tracked, request: Request) -> Response:
-        try:
-            return await self.courier.exchange(request, Step.SUBMIT)
-        except Unreachable as error:
-            if not error.unsent:
-                tries = "each try with the same idempotency key" if request.repeatable else "so it was not sent again"
-                error.args = (f"{error} Whether it took {tracked.endpoint.name} is not known, {tries}.",)
-            raise
 
     def _accept(self, tracked: Tracked, request: Request, response: Response, updates: Sequence[Update]) -> None:
         snapshot = updates[0] if updates else None
@@ -575,6 +569,14 @@ class Engine:
 
 def _deadline(tracked: Tracked, options: CallOptions) -> float | None:
     return None if options.timeout_s is None else tracked.started_at + options.timeout_s
+
+
+def _perhaps_taken(tracked: Tracked, request: Request, error: Unreachable) -> Unreachable:
+    """The same error; it says what is not known, unless surely nothing was sent."""
+    if not error.unsent:
+        tries = "each try with the same idempotency key" if request.repeatable else "so it was not sent again"
+        error.args = (f"{error} Whether the host took {tracked.endpoint.name} is not known, {tries}.",)
+    return error
 
 
 def _lost(tracked: Tracked, *, read_once: bool) -> str:

@@ -179,7 +179,9 @@ class _Reading:
     async def read(self, limit: int) -> bytes:
         parts: list[bytes] = []
         size = 0
-        while chunk := await self._next():
+        content = self._answer.content
+        while not content.at_eof():
+            chunk = await self._next()
             size += len(chunk)
             if size > limit:
                 self.drop()

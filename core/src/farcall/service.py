@@ -325,6 +325,8 @@ class AsyncEndpoint:
 
     def _job(self) -> AsyncJob:
         engine = self._engine
+        if engine.closed:
+            raise UsageError("This service was closed; connect again.")
         return AsyncJob(engine, engine.track(self.spec), self._options)
 
     async def _finish(self, job: AsyncJob, values: Mapping[str, Any], onward: Request | None = None) -> Any:
