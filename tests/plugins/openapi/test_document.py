@@ -252,7 +252,6 @@ def test_broken_paths_are_problems(bind, paths, where):
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
-        ({"swagger": "2.0", "paths": {}}, "Swagger 2.0"),
         ({"openapi": "4.0.0", "paths": {}}, "OpenAPI 4.0.0"),
         ({"paths": {}}, "no OpenAPI document"),
         ([], "no OpenAPI document"),

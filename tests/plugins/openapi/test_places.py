@@ -103,11 +103,6 @@ def test_a_file_that_is_no_document_says_so(tmp_path):
         farcall.connect("http://h.test", provider="openapi", spec=str(path))
 
 
-def test_a_swagger_2_document_is_met_with_a_sentence(serve):
-    with pytest.raises(UsageError, match=r"Swagger 2\.0 document.*Convert it"):
-        greeting(serve, {"/swagger.json": ("application/json", '{"swagger": "2.0", "paths": {}}')})
-
-
 # --- hostile ----------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from farcall.schemas import resolve
 from farcall.spec import EndpointSpec, Problem, ServiceSpec
 from farcall.wire import Document
 
-from farcall_openapi import operation, parsing, polling, security, servers
+from farcall_openapi import operation, parsing, polling, security, servers, swagger
 from farcall_openapi.bundle import Bundle
 from farcall_openapi.operation import Operation
 from farcall_openapi.options import Options
@@ -28,7 +28,7 @@ def describe(binding: Binding, document: Document) -> ServiceSpec | Flow[Service
     An operation that cannot be read is a problem, and the others still bind.
 
     Raises:
-        UsageError: This is no OpenAPI 3 document, or the options name a server it does not have.
+        UsageError: This is no OpenAPI document, or the options name a server it does not have.
     """
     root = _checked(parsing.document_of(document.content))
     bundle = Bundle(root, document.url, frozenset(binding.options.ref_origins))
@@ -44,6 +44,9 @@ def _bundled(binding: Binding, document: Document, bundle: Bundle, opened: Mappi
 
 
 def _service(binding: Binding, document: Document, root: Mapping[str, Any], missing: Sequence[Problem]) -> ServiceSpec:
+    if swagger.is_swagger(root):
+        root, lost = swagger.converted(root)
+        missing = [*missing, *lost]
     fetched = document.url if document.url.startswith(("http://", "https://")) else ""
     reader = _Reader(root, binding.options, fetched)
     endpoints = polling.recognised(reader.endpoints())
@@ -67,16 +70,15 @@ def _tokens(root: Mapping[str, Any], against: str) -> dict[str, str]:
 
 
 def _checked(content: Any) -> Mapping[str, Any]:
-    if isinstance(content, Mapping) and isinstance(content.get("swagger"), str):
-        raise UsageError(
-            f"This is a Swagger {content['swagger']} document; OpenAPI 3.0 and 3.1 are read. "
-            "Convert it (editor.swagger.io or the npm package swagger2openapi does) and hand the result over as spec=."
-        )
-    if not isinstance(content, Mapping) or not isinstance(content.get("openapi"), str):
+    if not isinstance(content, Mapping) or not isinstance(version := _version(content), str):
         raise UsageError('This is no OpenAPI document: it is no object with "openapi".')
-    if not content["openapi"].startswith("3."):
-        raise UsageError(f"This document is of OpenAPI {content['openapi']}; 3.0 and 3.1 are read.")
+    if not version.startswith("2." if swagger.is_swagger(content) else "3."):
+        raise UsageError(f"This document is of OpenAPI {version}; 3.0, 3.1 and Swagger 2.0 are read.")
     return content
+
+
+def _version(content: Mapping[str, Any]) -> Any:
+    return content.get("openapi", content.get("swagger"))
 
 
 class _Reader:
