@@ -19,6 +19,7 @@ from farcall.errors import (
     WaitTimeout,
 )
 from farcall.jobs import Chunk, JobRef, Log, Snapshot, State
+from farcall.output import Output
 from farcall.spec import EndpointSpec
 
 
@@ -53,12 +54,12 @@ class Tracked:
         "_waiters",
         "accepted_at",
         "chunk_id",
-        "chunks",
         "due",
         "endpoint",
         "failing_since",
         "failures",
         "following",
+        "output",
         "problem",
         "ref",
         "reply",
@@ -81,7 +82,7 @@ class Tracked:
         self.stream_problem: FarcallError | None = None
         """Why its output is not whole; the job itself may be well."""
         self._logs: list[str] = []
-        self.chunks: list[Any] = []
+        self.output = Output()
         self.chunk_id: str | None = None
         self.streamed = False
         self.streaming = False
@@ -140,7 +141,7 @@ class Tracked:
     def take(self, piece: Chunk | Log) -> None:
         """Take a piece of output or a line of the log in."""
         if isinstance(piece, Chunk):
-            self.chunks.append(piece.value)
+            self.output.add(piece.value)
             self.chunk_id = piece.id or self.chunk_id
         else:
             self._logs.append(piece.line)
