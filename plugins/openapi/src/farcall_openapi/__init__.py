@@ -94,7 +94,11 @@ def farcall_read(
         return answers.piece(answer)
     if not isinstance(answer, Response):
         return ()
-    looking = looks.Looking(base=provider.address(binding), plan=polling.polling(binding, endpoint))
+    looking = looks.Looking(
+        base=provider.address(binding),
+        plan=polling.polling(binding, endpoint),
+        method=endpoint.method if endpoint is not None else "",
+    )
     if step is Step.POLL:
         return looks.looked(looking, answer, jobs[0])
     if step is Step.CANCEL:

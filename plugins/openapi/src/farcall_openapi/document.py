@@ -35,18 +35,18 @@ def describe(binding: Binding, document: Document) -> ServiceSpec | Flow[Service
     opened = bundle.opened()
     if bundle.waits:
         return _bundled(binding, document, bundle, opened)
-    return _service(binding, document, opened, bundle.problems)
+    return _service(binding, document, opened, bundle)
 
 
 def _bundled(binding: Binding, document: Document, bundle: Bundle, opened: Mapping[str, Any]) -> Flow[ServiceSpec]:
     root = yield from bundle.filled(opened)
-    return _service(binding, document, root, bundle.problems)
+    return _service(binding, document, root, bundle)
 
 
-def _service(binding: Binding, document: Document, root: Mapping[str, Any], missing: Sequence[Problem]) -> ServiceSpec:
+def _service(binding: Binding, document: Document, root: Mapping[str, Any], bundle: Bundle) -> ServiceSpec:
+    lost: Sequence[Problem] = ()
     if swagger.is_swagger(root):
         root, lost = swagger.converted(root)
-        missing = [*missing, *lost]
     fetched = document.url if document.url.startswith(("http://", "https://")) else ""
     reader = _Reader(root, binding.options, fetched)
     endpoints = polling.recognised(reader.endpoints())
@@ -59,7 +59,7 @@ def _service(binding: Binding, document: Document, root: Mapping[str, Any], miss
         endpoints=endpoints,
         security=schemes,
         traits={"url": reader.url, "openapi": root["openapi"], **_tokens(root, fetched or reader.url)},
-        problems=(*missing, *reader.problems, *unusable),
+        problems=(*bundle.problems, *map(bundle.outside, (*lost, *reader.problems, *unusable))),
     )
 
 
