@@ -6,6 +6,8 @@ import farcall
 import pytest
 from farcall.errors import CancelUnsupported, ConfigError, JobCancelled, JobFailed, JobLost, ProtocolError
 from farcall.jobs import State
+from farcall_openapi import states
+from farcall_openapi.states import WORDS
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from pydantic import BaseModel
@@ -392,3 +394,18 @@ def test_an_endpoint_that_is_named_must_answer_with_an_id(serve):
 def test_a_job_option_that_cannot_work_is_refused_at_connect(wrong, why):
     with pytest.raises(ConfigError, match=why):
         farcall.connect({"openapi": "3.1.0", "paths": {}}, provider="openapi", url="http://h.test", job=wrong)
+
+
+@pytest.mark.parametrize("word", [*WORDS, "IN PROGRESS", "Timed-Out"])
+def test_every_known_word_has_one_meaning_however_it_is_spelt(word):
+    assert states.state_of(word, {}) is states.state_of(word.upper(), {}) is states.known(word)
+
+
+@pytest.mark.parametrize("word", ["ok", "ready", "", "shipped", 7, None, ["done"], {"done": True}])
+def test_a_word_that_no_table_holds_is_never_taken_for_a_state(word):
+    with pytest.raises(ProtocolError, match="in no table"):
+        states.state_of(word, {})
+
+
+def test_the_bindings_own_words_win():
+    assert states.state_of("done", {"done": State.FAILED}) is State.FAILED
