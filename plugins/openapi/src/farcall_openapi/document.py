@@ -20,6 +20,7 @@ from farcall_openapi.options import Options
 from farcall_openapi.shape import MalformedError, members, text
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_BESIDE: Final = frozenset({"$ref", "summary", "description", "servers", "parameters"})
 
 
 def describe(binding: Binding, document: Document) -> ServiceSpec | Flow[ServiceSpec]:
@@ -114,6 +115,9 @@ class _Reader:
                     yield self._of_operation(path, method, item, where)
                 except ValueError as error:
                     self.problems.append(Problem(where, str(error)))
+        for name in item:
+            if name not in METHODS and name not in _BESIDE and not name.startswith("x-"):
+                self.problems.append(Problem(f"{path} {name}", "OpenAPI 3.0 and 3.1 know no such method"))
 
     def _of_operation(self, path: str, method: str, item: Mapping[str, Any], where: str) -> EndpointSpec:
         content = members(item[method], "the operation")

@@ -13,7 +13,7 @@ from farcall.errors import ProtocolError
 from farcall.jobs import JobRef, Missing, Snapshot, State, Update
 from farcall.wire import Request, Response, origin
 
-from farcall_openapi import answers, states
+from farcall_openapi import answers, media, states
 from farcall_openapi.polling import Polling, filled, inside
 
 _ACCEPT: Final = "application/json, */*;q=0.1"
@@ -223,7 +223,7 @@ def _succeeded(job: JobRef, result: Any) -> Snapshot:
 
 
 def _body(answer: Response) -> Mapping[str, Any]:
-    if not answer.content or not answers.is_json(answer.media_type):
+    if not answer.content or not media.is_json(answer.media_type):
         return {}
     body = answer.json()
     return body if isinstance(body, Mapping) else {}
