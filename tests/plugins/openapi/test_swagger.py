@@ -143,6 +143,43 @@ def test_a_path_that_cannot_be_converted_is_a_problem_and_the_others_bind(bind):
     assert "cannot be converted from Swagger 2.0" in spec.problems[0].why
 
 
+def test_an_operation_that_the_converter_drops_is_a_problem(bind):
+    broken = {"/pets": {"get": 7, "post": DOCUMENT["paths"]["/pets"]["post"]}}
+    spec = bind({**DOCUMENT, "paths": broken}).spec
+    assert [each.name for each in spec.endpoints] == ["add_pet"]
+    assert [problem.where for problem in spec.problems] == ["GET /pets"]
+
+
+@pytest.mark.parametrize(
+    ("said", "query", "form"),
+    [
+        (None, "l=a,b", b"l=a%2Cb"),  # Swagger 2.0: csv is the default
+        ("csv", "l=a,b", b"l=a%2Cb"),
+        ("ssv", "l=a%20b", b"l=a+b"),
+        ("pipes", "l=a%7Cb", b"l=a%7Cb"),
+        ("multi", "l=a&l=b", b"l=a&l=b"),
+    ],
+)
+def test_lists_are_written_as_swagger_2_says(bind, said, query, form):
+    more = {} if said is None else {"collectionFormat": said}
+    a_list = {"name": "l", "type": "array", "items": {"type": "string"}, **more}
+    paths = {
+        "/q": {"get": {"operationId": "q", "parameters": [{**a_list, "in": "query"}], "responses": {}}},
+        "/f": {
+            "post": {
+                "operationId": "f",
+                "consumes": ["application/x-www-form-urlencoded"],
+                "parameters": [{"$ref": "#/parameters/l"}],
+                "responses": {},
+            }
+        },
+    }
+    service = bind({**DOCUMENT, "paths": paths, "parameters": {"l": {**a_list, "in": "formData"}}})
+    assert service.spec.problems == ()
+    assert service.request("q", l=["a", "b"]).url == f"http://service.test/v2/q?{query}"
+    assert service.request("f", l=["a", "b"]).body == form
+
+
 def test_what_openapi_3_cannot_say_is_a_problem(bind):
     tabs = {"name": "tags", "in": "query", "type": "array", "items": {"type": "string"}, "collectionFormat": "tsv"}
     paths = {"/pets": {"get": {"operationId": "find", "parameters": [tabs], "responses": {}}}}

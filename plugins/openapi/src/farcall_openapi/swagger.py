@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 from farcall.errors import UsageError
 from farcall.schemas import resolve
 from farcall.spec import Problem
 
+from farcall_openapi.bundle import PLACE
+
+_METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
+_PARAMETERS: Final = ("paths", "parameters", PLACE)
+"""Where parameters stand."""
+_STYLES: Final = {"csv": "form", "ssv": "spaceDelimited", "pipes": "pipeDelimited"}
+_KEPT: Final = re.compile(r"collectionFormat '(csv|ssv|pipes|multi)' on formData|inlined at use sites")
+"""What the library says it lost, and which is there all the same: `_write_lists`, and in the operations."""
 Convert = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
@@ -27,15 +36,15 @@ def converted(root: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Problem]
         UsageError: The library is not installed, or the document as a whole is beyond it.
     """
     convert = _library()
+    document = {name: _plain(value) if name in _PARAMETERS else value for name, value in root.items()}
     problems: list[Problem] = []
     try:
-        made = convert(root)
+        made = convert(document)
     except Exception:  # noqa: BLE001 - a stranger's code on a stranger's document
-        root, problems = _sound(root, convert)
-        made = _whole(root, convert)
-    lost = made.pop("x-s2o", {}).get("lossy", ())
-    _name_as_before(root, made)
-    return made, [*problems, *map(_problem, lost)]
+        document, problems = _sound(document, convert)
+        made = _whole(document, convert)
+    lost = [line for line in made.pop("x-s2o", {}).get("lossy", ()) if not _KEPT.search(line)]
+    return made, [*problems, *map(_problem, lost), *_mended(document, made)]
 
 
 def _library() -> Convert:
@@ -57,7 +66,19 @@ def _whole(document: Mapping[str, Any], convert: Convert) -> dict[str, Any]:
         raise UsageError(f"This Swagger 2.0 document cannot be converted: {error}.") from error
 
 
-def _sound(document: Mapping[str, Any], convert: Convert) -> tuple[Mapping[str, Any], list[Problem]]:
+def _plain(value: Any) -> Any:
+    """The value with what Swagger 2.0 means said in its parameters: lists without a `collectionFormat` are `csv`."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    made = {name: _plain(item) for name, item in value.items()}
+    if isinstance(made.get("in"), str) and made.get("type") == "array":
+        made.setdefault("collectionFormat", "csv")
+    return made
+
+
+def _sound(document: Mapping[str, Any], convert: Convert) -> tuple[dict[str, Any], list[Problem]]:
     """The document without the paths that cannot be converted, each tried alone."""
     paths = document.get("paths")
     problems = []
@@ -72,14 +93,49 @@ def _sound(document: Mapping[str, Any], convert: Convert) -> tuple[Mapping[str, 
     return {**document, "paths": kept}, problems
 
 
-def _name_as_before(document: Mapping[str, Any], made: Mapping[str, Any]) -> None:
-    """Undo the names that the library gives operations, so that they are called by the rule that all have."""
-    for path, item in made["paths"].items():
-        before = resolve(document["paths"].get(path, {}), document)
-        for method, operation in item.items():
-            if isinstance(operation, dict) and operation.pop("operationId", None) is not None:
-                said = before.get(method, {}).get("operationId")
-                operation.update({} if said is None else {"operationId": said})
+def _mended(document: Mapping[str, Any], made: Mapping[str, Any]) -> list[Problem]:
+    """Put right what the library does its own way, names and lists in forms; and tell which operations it dropped."""
+    problems = []
+    paths = document.get("paths")
+    for path, item in paths.items() if isinstance(paths, Mapping) else ():
+        theirs = made["paths"].get(path if path.startswith("/") else f"/{path}", {})
+        for method in _METHODS if isinstance(item, Mapping) else ():
+            said, operation = item.get(method), theirs.get(method)
+            if isinstance(said, Mapping) and operation is not None:
+                _name_as_before(said, operation)
+                _write_lists(_form(document, item, said), operation)
+            elif method in item:
+                problems.append(Problem(f"{method.upper()} {path}", "it cannot be converted from Swagger 2.0"))
+    return problems
+
+
+def _name_as_before(said: Mapping[str, Any], operation: dict[str, Any]) -> None:
+    """Undo the name that the library gives, so that an operation is called by the rule that all have."""
+    operation.pop("operationId", None)
+    if "operationId" in said:
+        operation["operationId"] = said["operationId"]
+
+
+def _form(document: Mapping[str, Any], *holders: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Name and `collectionFormat` of the lists in an operation's form."""
+    for holder in holders:
+        for raw in holder.get("parameters") or []:
+            parameter = _pointed(raw, document)
+            if parameter.get("in") == "formData" and parameter.get("type") == "array":
+                yield parameter["name"], parameter["collectionFormat"]
+
+
+def _pointed(raw: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        return resolve(raw, document) if isinstance(raw, Mapping) else {}
+    except ValueError:  # it leads nowhere, which is a problem once the operation is read
+        return {}
+
+
+def _write_lists(lists: Iterator[tuple[str, str]], operation: dict[str, Any]) -> None:
+    encoding = {name: {"style": _STYLES[said], "explode": False} for name, said in lists if said in _STYLES}
+    for content in operation["requestBody"]["content"].values() if encoding else ():
+        content["encoding"] = {**content.get("encoding", {}), **encoding}
 
 
 def _problem(line: str) -> Problem:
