@@ -1,5 +1,6 @@
 """Swagger 2.0 documents: converted by a library, then read like any other."""
 
+import contextlib
 import copy
 import json
 import sys
@@ -12,6 +13,8 @@ from farcall.files import File
 from farcall.spec import Place, SecurityScheme
 from fastapi import FastAPI, Header, Query, UploadFile
 from fastapi.responses import Response
+from hypothesis import given
+from hypothesis import strategies as st
 
 DOCUMENT = {
     "swagger": "2.0",
@@ -178,6 +181,27 @@ def test_lists_are_written_as_swagger_2_says(bind, said, query, form):
     assert service.spec.problems == ()
     assert service.request("q", l=["a", "b"]).url == f"http://service.test/v2/q?{query}"
     assert service.request("f", l=["a", "b"]).body == form
+
+
+def _places(value, path=()):
+    yield path
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in pairs:
+        yield from _places(item, (*path, key))
+
+
+@given(
+    place=st.sampled_from([path for path in _places(DOCUMENT) if path and path[0] != "swagger"]),
+    junk=st.sampled_from([None, 7, "x", True, [], {}, [None], {"a": 7}, [[]], {"$ref": "#/paths"}, {"$ref": "#"}]),
+)
+def test_junk_anywhere_in_it_leaves_the_other_paths_or_is_refused_with_a_sentence(bind, place, junk):
+    document = copy.deepcopy(DOCUMENT)
+    holder = document
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = junk
+    with contextlib.suppress(UsageError):  # its sentence says that it cannot be converted
+        assert len(bind(document).spec.endpoints) <= 3
 
 
 def test_what_openapi_3_cannot_say_is_a_problem(bind):
