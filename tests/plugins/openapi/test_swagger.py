@@ -220,6 +220,10 @@ def test_a_document_that_is_beyond_the_converter_is_refused_with_its_sentence(bi
         deep = {"type": "array", "items": deep}
     with pytest.raises(UsageError, match=r"cannot be converted: .*nesting"):
         bind({**DOCUMENT, "definitions": {"Deep": deep}})
+    for _ in range(5_000):
+        deep = [deep]
+    spec = bind({**DOCUMENT, "paths": {"/deep": {"get": {"parameters": deep}}, **DOCUMENT["paths"]}}).spec
+    assert [problem.where for problem in spec.problems] == ["/deep"]
 
 
 def test_files_beside_it_are_read(tmp_path):

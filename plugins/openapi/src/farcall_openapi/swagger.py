@@ -15,6 +15,7 @@ from farcall_openapi.bundle import PLACE
 _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
 _PARAMETERS: Final = ("paths", "parameters", PLACE)
 """Where parameters stand."""
+_USUAL: Final = "csv"
 _STYLES: Final = {"csv": "form", "ssv": "spaceDelimited", "pipes": "pipeDelimited"}
 _KEPT: Final = re.compile(r"collectionFormat '(csv|ssv|pipes|multi)' on formData|inlined at use sites")
 """What the library says it lost, and which is there all the same: `_write_lists`, and in the operations."""
@@ -36,8 +37,7 @@ def converted(root: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Problem]
         UsageError: The library is not installed, or the document as a whole is beyond it.
     """
     convert = _library()
-    document = {name: _plain(value) if name in _PARAMETERS else value for name, value in root.items()}
-    problems: list[Problem] = []
+    document, problems = root, list[Problem]()
     try:
         made = convert(document)
     except Exception:  # noqa: BLE001 - a stranger's code on a stranger's document
@@ -56,7 +56,9 @@ def _library() -> Convert:
             'pip install "./plugins/openapi[swagger]". Or convert it yourself (npx swagger2openapi openapi.json) '
             "and hand the result over as spec=."
         ) from error
-    return lambda document: convert_swagger(dict(document))
+    return lambda document: convert_swagger(
+        {name: _with_lists(value) if name in _PARAMETERS else value for name, value in document.items()}
+    )
 
 
 def _whole(document: Mapping[str, Any], convert: Convert) -> dict[str, Any]:
@@ -66,19 +68,19 @@ def _whole(document: Mapping[str, Any], convert: Convert) -> dict[str, Any]:
         raise UsageError(f"This Swagger 2.0 document cannot be converted: {error}.") from error
 
 
-def _plain(value: Any) -> Any:
-    """The value with what Swagger 2.0 means said in its parameters: lists without a `collectionFormat` are `csv`."""
+def _with_lists(value: Any) -> Any:
+    """The value with `csv` said of lists that have no `collectionFormat`, which is what that means in Swagger 2.0."""
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_with_lists(item) for item in value]
     if not isinstance(value, Mapping):
         return value
-    made = {name: _plain(item) for name, item in value.items()}
+    made = {name: _with_lists(item) for name, item in value.items()}
     if isinstance(made.get("in"), str) and made.get("type") == "array":
-        made.setdefault("collectionFormat", "csv")
+        made.setdefault("collectionFormat", _USUAL)
     return made
 
 
-def _sound(document: Mapping[str, Any], convert: Convert) -> tuple[dict[str, Any], list[Problem]]:
+def _sound(document: Mapping[str, Any], convert: Convert) -> tuple[Mapping[str, Any], list[Problem]]:
     """The document without the paths that cannot be converted, each tried alone."""
     paths = document.get("paths")
     problems = []
@@ -98,7 +100,7 @@ def _mended(document: Mapping[str, Any], made: Mapping[str, Any]) -> list[Proble
     problems = []
     paths = document.get("paths")
     for path, item in paths.items() if isinstance(paths, Mapping) else ():
-        theirs = made["paths"].get(path if path.startswith("/") else f"/{path}", {})
+        theirs = made["paths"].get(f"/{str(path).removeprefix('/')}", {})
         for method in _METHODS if isinstance(item, Mapping) else ():
             said, operation = item.get(method), theirs.get(method)
             if isinstance(said, Mapping) and operation is not None:
@@ -122,7 +124,7 @@ def _form(document: Mapping[str, Any], *holders: Mapping[str, Any]) -> Iterator[
         for raw in holder.get("parameters") or []:
             parameter = _pointed(raw, document)
             if parameter.get("in") == "formData" and parameter.get("type") == "array":
-                yield parameter["name"], parameter["collectionFormat"]
+                yield str(parameter.get("name")), parameter.get("collectionFormat", _USUAL)
 
 
 def _pointed(raw: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
