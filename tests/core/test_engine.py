@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from core.ticks import Host, Pieces, Ticks, connected, stream, virtual
-from farcall import State, hookimpl, output
+from farcall import State, hookimpl, output, tracking
 from farcall.engine import DELIVERY_S
 from farcall.errors import (
     AuthRefused,
@@ -864,6 +864,17 @@ async def test_an_endless_output_is_read_as_it_comes_while_only_its_latest_piece
             await anext(job.stream())
         assert caught.value.job is job
         assert await job.exception() is None
+
+
+@virtual
+async def test_of_an_endless_log_the_latest_lines_are_kept(monkeypatch):
+    monkeypatch.setattr(tracking, "MOST_LOG_LINES", 3)
+    host = Host(takes_s=3.0)
+    host.next("stream", stream(*(f"event: log\ndata: {n}\n\n".encode() for n in range(9)), gap_s=0.1))
+    async with connected(host, Ticks(stream="sse")) as svc:
+        job = await svc.go.submit()
+        assert [chunk async for chunk in job.stream()] == []
+        assert job.logs == ("6", "7", "8")
 
 
 @virtual
