@@ -71,7 +71,7 @@ MERGES = b"a0: &a0 {k: v}\n" + b"".join(
     ],
 )
 def test_what_is_no_document_or_a_trap_is_refused_at_once(text, why):
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(UnreadableError, match=why):
         parse(text)
-    assert time.monotonic() - began < 1.0
+    assert time.process_time() - began < 1.0
