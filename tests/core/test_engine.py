@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from core.ticks import Host, Pieces, Ticks, connected, stream, virtual
-from farcall import State, hookimpl
+from farcall import State, hookimpl, output, tracking
 from farcall.engine import DELIVERY_S
 from farcall.errors import (
     AuthRefused,
@@ -861,6 +861,31 @@ async def test_output_comes_first_and_the_jobs_error_after_it():
         assert [await anext(output) for _ in range(3)] == ["a", "b", "c"]
         with pytest.raises(JobFailed, match="no ink"):
             await anext(output)
+
+
+@virtual
+async def test_an_endless_output_is_read_as_it_comes_while_only_its_latest_pieces_are_kept(monkeypatch):
+    monkeypatch.setattr(output, "MOST_BYTES", 1_000)
+    host = Host(takes_s=30.0)
+    host.next("stream", stream(*said(*map(str, range(200))), gap_s=0.1))
+    async with connected(host, Ticks(stream="sse")) as svc:
+        job = await svc.go.submit()
+        assert [chunk async for chunk in job.stream()] == [str(number) for number in range(200)]
+        with pytest.raises(ProtocolError, match="no longer kept") as caught:
+            await anext(job.stream())
+        assert caught.value.job is job
+        assert await job.exception() is None
+
+
+@virtual
+async def test_of_an_endless_log_the_latest_lines_are_kept(monkeypatch):
+    monkeypatch.setattr(tracking, "MOST_LOG_LINES", 3)
+    host = Host(takes_s=3.0)
+    host.next("stream", stream(*(f"event: log\ndata: {n}\n\n".encode() for n in range(9)), gap_s=0.1))
+    async with connected(host, Ticks(stream="sse")) as svc:
+        job = await svc.go.submit()
+        assert [chunk async for chunk in job.stream()] == []
+        assert job.logs == ("6", "7", "8")
 
 
 @virtual

@@ -59,6 +59,11 @@ def test_references_are_followed_inside_the_document_only():
         to_type(7, {})
 
 
+def test_an_anchor_is_called_one():
+    with pytest.raises(ValueError, match="names an anchor"):
+        resolve({"$ref": "#Pet"}, {"components": {"schemas": {"Pet": {"$anchor": "Pet"}}}})
+
+
 def test_a_recursive_or_branching_schema_ends():
     tree = {"type": "object", "additionalProperties": {"$ref": "#/t"}}
     assert accepts({"$ref": "#/t"}, {"a": {"b": {}}}, {"t": tree})

@@ -29,7 +29,7 @@ def of(page):
 
 
 def is_service(block):
-    return "FastTaskAPI(" in block.code
+    return "FastTaskAPI(" in block.code or "= FastAPI(" in block.code
 
 
 @pytest.fixture
@@ -59,9 +59,10 @@ def test_no_code_escapes_by_how_it_is_fenced():
     assert len(fences) == len(PYTHON)
 
 
-@pytest.mark.parametrize("block", [block for block in PYTHON if block.why_not], ids=lambda b: f"{b}: {b.why_not}")
-def test_code_that_is_not_run_is_at_least_python(block):
-    compile(block.code, str(block), "exec")
+def test_code_that_is_not_run_is_at_least_python():
+    for block in PYTHON:
+        if block.why_not:
+            compile(block.code, str(block), "exec")
 
 
 def test_every_link_between_the_documents_leads_somewhere():

@@ -20,6 +20,7 @@ FASTAPI = Rival(
 FLASK_SMOREST = _flask("flask_smorest", "/openapi.json")
 APIFLASK = _flask("apiflask", "/openapi.json")
 FLASK_OPENAPI3 = _flask("flask_openapi3", "/openapi/openapi.json")
+FLASK_RESTX = _flask("flask_restx", "/swagger.json")
 LITSERVE = _script("litserve", "/health")
 BENTOML = Rival(
     "bentoml",

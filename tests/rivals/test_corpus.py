@@ -15,6 +15,20 @@ UNBOUND = {
             "the type 'mutualTLS' is not supported; apiKey, http, oauth2 and openIdConnect are"
         ),
     },
+    "@readme/oas-examples@8.2.2:3.0/json/security-multiple.json": {
+        "security apiKey_header + basic + oauth2": (
+            "they are wanted at once, and one key is sent; give the others with each call: .options(headers={…})"
+        ),
+    },
+    "prance==26.7.19.0:tests/specs/with_externals.yaml": {
+        "http://finkhaeuser.de/projects/prance/petstore.yaml": (
+            "it is at another place than the document; ref_origins=['http://finkhaeuser.de'] allows it"
+        ),
+        "python://tests/specs/petstore.yaml": "it is neither beside the document nor an address",
+        "GET /pets/{petId}": (
+            "the reference 'http://finkhaeuser.de/projects/prance/petstore.yaml#/definitions/Pet' leaves the document"
+        ),
+    },
     "@directus/specs@15.2.0:dist/openapi.json": {
         "POST /items/{collection}": "the request body's schema is no object",  # it is null
     },

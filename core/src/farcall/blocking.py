@@ -131,7 +131,8 @@ class Job:
     def stream(self) -> Iterator[Any]:
         """The job's output from its start, piece by piece as it comes; raises the job's error at the end.
 
-        On a host without streams there are no pieces, and it ends with the job.
+        On a host without streams there are no pieces, and it ends with the job. Of a long output the last 32 to 64 MiB
+        are kept: who reads it as it comes can do so without end, who begins later or falls behind gets `ProtocolError`.
         """
         pieces = _each(self._generation, self._async.stream())
         try:

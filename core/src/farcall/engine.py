@@ -432,7 +432,7 @@ class Engine:
                 await self._one_stream(tracked, onward)
             except Unreachable:
                 # without an event's id, what came already would come twice
-                once = tracked.chunk_id is not None or not tracked.chunks
+                once = tracked.chunk_id is not None or not tracked.output
                 if tracked.ref is None or not once or attempt == STREAM_TRIES:
                     raise
                 again = self.provider.stream(self.binding, tracked.ref, tracked.chunk_id)
@@ -450,7 +450,7 @@ class Engine:
             answer = await self.courier.read(response)
             updates = self.provider.read(self.binding, answer, Step.STREAM, jobs, tracked.endpoint)
             self._take(tracked, updates)
-            none = answer.status in replies.NO_ROUTE and not tracked.chunks  # this host has no output to give
+            none = answer.status in replies.NO_ROUTE and not tracked.output  # this host has no output to give
             error = None if none or updates else self.courier.refusal(request, answer, Step.STREAM)
             if error is not None:
                 raise error
@@ -468,7 +468,7 @@ class Engine:
                 self._take(tracked, self.provider.read(self.binding, event, Step.STREAM, (), tracked.endpoint))
                 if tracked.ended:
                     break
-            tracked.see(Snapshot(state=State.SUCCEEDED, progress=1.0, result=list(tracked.chunks)))
+            tracked.see(Snapshot(state=State.SUCCEEDED, progress=1.0, result=tracked.output.whole()))
         except FarcallError as error:
             tracked.lose(error)
         finally:

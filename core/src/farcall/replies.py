@@ -112,7 +112,8 @@ def _said(value: Any) -> str:
         return f"{'.'.join(str(part) for part in value['loc'])}: {value['msg']}"
     for key in ("detail", "message", "error", "title", "msg", "errors", "error_description", "description"):
         if value.get(key) and (said := _said(value[key])):
-            return said
+            more = _said(value.get("errors"))  # the faults themselves, beside a sentence about them
+            return f"{said}: {more}" if more and key != "errors" else said
     plain = {k: v for k, v in value.items() if isinstance(v, str | list | dict)}
     return "; ".join(f"{k}: {said}" for k, v in list(plain.items())[:10] if (said := _said(v)))
 

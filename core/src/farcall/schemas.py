@@ -59,6 +59,8 @@ def resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, 
         beside = {**{k: v for k, v in schema.items() if k != "$ref"}, **beside}
         if not pointer.startswith("#"):
             raise ValueError(f"the reference {pointer!r} leaves the document")
+        if pointer[1:2] not in {"", "/"}:
+            raise ValueError(f"the reference {pointer!r} names an anchor, and only JSON pointers are followed")
         target = _pointed(pointer, root)
         if not isinstance(target, Mapping):
             raise ValueError(f"the reference {pointer!r} leads to no schema")  # noqa: TRY004 - as documented

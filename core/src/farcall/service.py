@@ -83,6 +83,8 @@ class AsyncJob:
             await self._wait(timeout_s)
             self._check()
         value = self._tracked.snapshot.result
+        if self._tracked.reply is not None:  # the pieces of the reply are the result
+            self._check_kept(0)
         if isinstance(value, Response):  # the reply is itself the result, and comes in once
             if self._reading is None:
                 self._reading = self._engine.spawn(settled(value, self._downloaded), "reply")
@@ -160,7 +162,8 @@ class AsyncJob:
     async def stream(self) -> AsyncIterator[Any]:
         """The job's output from its start, piece by piece as it comes; raises the job's error at the end.
 
-        On a host without streams there are no pieces, and it ends with the job.
+        On a host without streams there are no pieces, and it ends with the job. Of a long output the last 32 to 64 MiB
+        are kept: who reads it as it comes can do so without end, who begins later or falls behind gets `ProtocolError`.
 
         Raises:
             ServiceError: The job did not end well, or its output is not whole; `result()` tells which.
@@ -170,12 +173,13 @@ class AsyncJob:
         position = 0
         while True:
             self._engine.want_output(tracked)
-            while position < len(tracked.chunks):
+            while position < len(tracked.output):
+                self._check_kept(position)
+                yield to_python(tracked.output[position], self._file)
                 position += 1
-                yield to_python(tracked.chunks[position - 1], self._file)
             if not tracked.ended or tracked.streaming:
                 await tracked.change()
-            elif position == len(tracked.chunks):
+            elif position == len(tracked.output):
                 break
         self._check()
         if tracked.stream_problem is not None:
@@ -198,6 +202,12 @@ class AsyncJob:
         except ServiceError as error:
             error.job = self
             raise
+
+    def _check_kept(self, number: int) -> None:
+        """Raise if a piece of the output was let go; the error names the job."""
+        if (missing := self._tracked.output.missing(number)) is not None:
+            missing.job = self
+            raise missing
 
     def _follow(self) -> None:
         self._tracked.wanted = True

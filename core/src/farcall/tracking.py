@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from farcall.errors import (
     FarcallError,
@@ -19,6 +19,7 @@ from farcall.errors import (
     WaitTimeout,
 )
 from farcall.jobs import Chunk, JobRef, Log, Snapshot, State
+from farcall.output import Output
 from farcall.spec import EndpointSpec
 
 
@@ -44,6 +45,10 @@ class CallOptions:
 _QUEUED = Snapshot(state=State.QUEUED)
 
 
+MOST_LOG_LINES: Final = 100_000
+"""How many lines of a job's log are kept, the latest ones."""
+
+
 class Tracked:
     """One job's memory. Written on the engine's loop only; its attributes may be read from any thread."""
 
@@ -53,12 +58,12 @@ class Tracked:
         "_waiters",
         "accepted_at",
         "chunk_id",
-        "chunks",
         "due",
         "endpoint",
         "failing_since",
         "failures",
         "following",
+        "output",
         "problem",
         "ref",
         "reply",
@@ -81,8 +86,8 @@ class Tracked:
         self.problem: FarcallError | None = None
         self.stream_problem: FarcallError | None = None
         """Why its output is not whole; the job itself may be well."""
-        self._logs: list[str] = []
-        self.chunks: list[Any] = []
+        self._logs: deque[str] = deque(maxlen=MOST_LOG_LINES)
+        self.output = Output()
         self.chunk_id: str | None = None
         self.streamed = False
         self.streaming = False
@@ -131,7 +136,7 @@ class Tracked:
         if self.ref is not None and snapshot.data and snapshot.data != self.ref.data:
             self.ref = replace(self.ref, data={**self.ref.data, **snapshot.data})
         if snapshot.logs is not None:
-            self._logs = list(snapshot.logs)
+            self._logs = deque(snapshot.logs, maxlen=MOST_LOG_LINES)
         self.snapshot = snapshot
         if same(old, snapshot):
             return False
@@ -143,7 +148,7 @@ class Tracked:
     def take(self, piece: Chunk | Log) -> None:
         """Take a piece of output or a line of the log in."""
         if isinstance(piece, Chunk):
-            self.chunks.append(piece.value)
+            self.output.add(piece.value)
             self.chunk_id = piece.id or self.chunk_id
         else:
             self._logs.append(piece.line)

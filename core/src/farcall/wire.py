@@ -472,8 +472,21 @@ def form_body(fields: Sequence[tuple[str, str]]) -> tuple[Mapping[str, str], byt
     return {"content-type": "application/x-www-form-urlencoded"}, urlencode(fields).encode()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextPart:
+    """A text in a multipart body that says what it is.
+
+    Args:
+        text: What is sent.
+        media_type: Of this part, `application/json`.
+    """
+
+    text: str
+    media_type: str
+
+
 def multipart_body(
-    parts: Sequence[tuple[str, str | FileValue]], boundary: str
+    parts: Sequence[tuple[str, str | TextPart | FileValue]], boundary: str
 ) -> tuple[Mapping[str, str], bytes | Body]:
     """Headers and a streamed body of multipart/form-data (RFC 7578).
 
@@ -486,6 +499,8 @@ def multipart_body(
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"'
         if isinstance(value, str):
             pieces += [f"{head}\r\n\r\n{value}\r\n".encode()]
+        elif isinstance(value, TextPart):
+            pieces += [f"{head}\r\nContent-Type: {value.media_type}\r\n\r\n{value.text}\r\n".encode()]
         else:
             if value.body is None:
                 raise errors.PluginError(f"multipart_body was given {value.name!r} without its bytes.")

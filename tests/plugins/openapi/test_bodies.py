@@ -168,9 +168,27 @@ def test_a_form_without_known_names_is_a_mapping(bind_operation):
         service.request("op", body="a=1")
 
 
-def test_objects_in_multipart_are_json_text(bind_operation):
-    content = sent(bind_operation(typed({"properties": {"a": {}}}, "multipart/form-data")).request("op", a={"x": 1}))
-    assert b'name="a"\r\n\r\n{"x":1}\r\n' in content
+JSON_PART = b'name="a"\r\nContent-Type: application/json\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("value", "encoding", "written"),
+    [
+        ("x", {}, b'name="a"\r\n\r\nx\r\n'),
+        ({"x": 1}, {}, JSON_PART + b'{"x":1}\r\n'),
+        ([{"x": 1}, {"x": 2}], {}, JSON_PART + b'{"x":2}\r\n'),
+        ([1, 2], {"contentType": "application/json"}, JSON_PART + b"[1,2]\r\n"),
+        ("x", {"contentType": "application/json"}, JSON_PART + b'"x"\r\n'),
+        ("a,b", {"contentType": "text/csv"}, b'name="a"\r\nContent-Type: text/csv\r\n\r\na,b\r\n'),
+        ("x", {"contentType": "text/plain, text/csv"}, b'name="a"\r\n\r\nx\r\n'),
+        ("x", {"contentType": "text/csv\r\nevil: 1"}, b'name="a"\r\n\r\nx\r\n'),
+        ({"x": 1}, {"style": "deepObject"}, b'name="a[x]"\r\n\r\n1\r\n'),
+    ],
+)
+def test_a_part_of_multipart_says_what_its_encoding_says(bind_operation, value, encoding, written):
+    more = {"encoding": {"a": encoding}} if encoding else {}
+    service = bind_operation(typed({"properties": {"a": {}}}, "multipart/form-data", **more))
+    assert written in sent(service.request("op", a=value))
 
 
 @pytest.mark.parametrize("schema", [{}, {"type": "string"}, {"type": "string", "contentMediaType": "image/png"}])

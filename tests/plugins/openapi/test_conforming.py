@@ -159,10 +159,10 @@ def test_a_schema_that_cannot_be_checked_leaves_the_checking_to_the_service(sche
 
 
 def test_a_pattern_made_to_take_for_ever_takes_no_time(call):
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(InputError):
         call({"type": "array", "items": {"type": "string", "pattern": "^(a+)+$"}}, ["a" * 50_000 + "!"])
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_references_that_branch_without_end_are_not_followed_for_ever():

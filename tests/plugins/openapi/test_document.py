@@ -249,10 +249,16 @@ def test_broken_paths_are_problems(bind, paths, where):
     assert [problem.where for problem in spec.problems] == [where]
 
 
+def test_a_method_of_a_later_openapi_is_a_problem_and_the_others_bind(bind):
+    item = {"summary": "all", "x-mine": 1, "parameters": [], "get": {"responses": {}}, "query": {"responses": {}}}
+    spec = bind({"openapi": "3.2.0", "paths": {"/a": {**item, "additionalOperations": {"COPY": {}}}}}).spec
+    assert [endpoint.method for endpoint in spec.endpoints] == ["GET"]
+    assert [problem.where for problem in spec.problems] == ["/a query", "/a additionalOperations"]
+
+
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
-        ({"swagger": "2.0", "paths": {}}, "Swagger 2.0"),
         ({"openapi": "4.0.0", "paths": {}}, "OpenAPI 4.0.0"),
         ({"paths": {}}, "no OpenAPI document"),
         ([], "no OpenAPI document"),

@@ -145,7 +145,17 @@ def test_a_file_that_is_missing_or_broken_is_a_problem_and_the_rest_binds(serve)
         assert "neither JSON nor YAML" in svc.problems[0].why
     del files["schemas.json"]
     with farcall.connect(serve(split_app(files)).url) as svc:
-        assert svc.problems[0].why == "it answered 404"
+        missing, lost = svc.problems
+        assert missing.why == "it answered 404"
+        assert lost == Problem("POST /item", f"the reference '{missing.where}#/Item' leads nowhere")
+
+
+def test_a_missing_file_of_a_document_on_this_machine_is_called_by_its_name(tmp_path):
+    (tmp_path / "openapi.json").write_text(root("gone.yaml#/item"))
+    with farcall.connect("http://h.test", provider="openapi", spec=str(tmp_path / "openapi.json")) as svc:
+        missing, lost = svc.problems
+    assert missing == Problem((tmp_path / "gone.yaml").as_uri(), "there is no such file in the document's folder")
+    assert lost == Problem("/item", f"the reference '{missing.where}#/item' leads nowhere")
 
 
 def test_files_that_lead_round_or_on_for_ever_come_to_an_end(serve):

@@ -6,6 +6,8 @@ import farcall
 import pytest
 from farcall.errors import CancelUnsupported, ConfigError, JobCancelled, JobFailed, JobLost, ProtocolError
 from farcall.jobs import State
+from farcall_openapi import states
+from farcall_openapi.states import WORDS
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from pydantic import BaseModel
@@ -167,6 +169,54 @@ def test_a_job_named_by_a_header_alone_cannot_be_cancelled(serve):
         svc.work.submit().cancel(10)
 
 
+def test_a_202_to_a_get_that_says_only_when_is_asked_again_where_it_was_asked(serve):
+    app = FastAPI()
+    turns = iter([reply(202, retry_after="0"), reply(202, {"status": "running"}), reply(200, {"status": "shipped"})])
+    asked = []
+
+    @app.get("/report", responses={202: {}})
+    def report(year: int, request: Request):
+        asked.append(str(request.query_params))
+        return next(turns)()
+
+    with connected(serve, app) as svc:
+        job = svc.report.submit(year=7)
+        assert job.result(10) == {"status": "shipped"}
+        assert job.id == "report"
+    assert asked == ["year=7"] * 3
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_azures_resource_that_is_being_made_is_followed_at_its_own_address(serve, method):
+    app = FastAPI()
+    states = iter(["Updating", "Succeeded"])
+
+    @app.api_route("/vm/{name}", methods=[method], operation_id="make", status_code=202)
+    def make(name: str):
+        return JSONResponse({"properties": {"provisioningState": "Creating"}}, 202, {"retry-after": "0"})
+
+    @app.get("/vm/{name}")
+    def look(name: str):
+        return {"name": name, "properties": {"provisioningState": next(states)}}
+
+    with connected(serve, app) as svc:
+        made = svc.make.submit(name="a").result(10)
+        assert made == {"name": "a", "properties": {"provisioningState": "Succeeded"}}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_a_202_that_says_when_but_not_where_is_an_error_that_says_what_to_write(serve, method):
+    app = FastAPI()
+
+    @app.api_route("/work", methods=[method], operation_id="work", status_code=202)
+    def work():
+        return JSONResponse({"queued": True}, 202, {"retry-after": "1"})
+
+    with connected(serve, app) as svc, pytest.raises(ProtocolError, match=r"but not where.*status_path") as caught:
+        svc.work()
+    assert caught.value.response.json() == {"queued": True}
+
+
 def test_a_202_that_names_nothing_is_its_own_result(serve):
     with connected(serve, job_app(reply(202, {"queued": True}), Looks(reply()))) as svc:
         assert svc.work() == {"queued": True}
@@ -307,6 +357,22 @@ def test_its_failure_and_its_cancelling_are_as_the_binding_says(serve):
             job.result(10)
 
 
+def test_a_look_that_is_a_post_is_said_by_the_binding(serve):
+    app = FastAPI()
+
+    @app.post("/cook")
+    def cook(order: Order):
+        return {"id": "12", "status": "queued"}
+
+    @app.post("/status", include_in_schema=False)
+    def look(job_id: str):
+        return {"id": job_id, "status": "done", "result": "soup"}
+
+    said = {"status_path": "/status?job_id={id}", "status_method": "post"}
+    with connected(serve, app, job=said) as svc:
+        assert svc.cook(dish="soup") == "soup"
+
+
 def test_an_endpoint_that_is_named_must_answer_with_an_id(serve):
     with (
         connected(serve, kitchen({"now": "burnt"}), job={**COOK, "endpoints": ["cook"]}) as svc,
@@ -321,9 +387,25 @@ def test_an_endpoint_that_is_named_must_answer_with_an_id(serve):
         ({"status_path": "/jobs"}, "with {id} in it"),
         ({"status_path": "http://evil.test/{id}"}, "no path below"),
         ({**COOK, "states": {"a": "b"}}, "states"),
+        ({**COOK, "status_method": "GET /"}, "no HTTP method"),
         ({**COOK, "statefield": "x"}, "statefield"),
     ],
 )
 def test_a_job_option_that_cannot_work_is_refused_at_connect(wrong, why):
     with pytest.raises(ConfigError, match=why):
         farcall.connect({"openapi": "3.1.0", "paths": {}}, provider="openapi", url="http://h.test", job=wrong)
+
+
+@pytest.mark.parametrize("word", [*WORDS, "IN PROGRESS", "Timed-Out"])
+def test_every_known_word_has_one_meaning_however_it_is_spelt(word):
+    assert states.state_of(word, {}) is states.state_of(word.upper(), {}) is states.known(word)
+
+
+@pytest.mark.parametrize("word", ["ok", "ready", "", "shipped", 7, None, ["done"], {"done": True}])
+def test_a_word_that_no_table_holds_is_never_taken_for_a_state(word):
+    with pytest.raises(ProtocolError, match="in no table"):
+        states.state_of(word, {})
+
+
+def test_the_bindings_own_words_win():
+    assert states.state_of("done", {"done": State.FAILED}) is State.FAILED

@@ -55,8 +55,8 @@ MERGES = b"a0: &a0 {k: v}\n" + b"".join(
         (MERGES, "more than 2,000,000 values"),
         (b"a: &a [*a]", "leads back into itself"),
         (b"a: " + b"[" * 300 + b"]" * 300, "nested more than 200 deep"),
-        (b"[" * 100_000, "neither JSON nor YAML"),
-        (b"- " * 50_000, "neither JSON nor YAML"),
+        (b"[" * 100_000, "nested more than 200 deep|maximum nesting"),
+        (b"- " * 50_000, "nested more than 200 deep|maximum nesting"),
         (b"a: !!python/object/apply:os.system ['true']", "JSON does not know"),
         (b"a: !!timestamp 2020-01-01", "JSON does not know"),
         (b"a: !!int x", "where a number stands"),
@@ -71,7 +71,7 @@ MERGES = b"a0: &a0 {k: v}\n" + b"".join(
     ],
 )
 def test_what_is_no_document_or_a_trap_is_refused_at_once(text, why):
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(UnreadableError, match=why):
         parse(text)
-    assert time.monotonic() - began < 1.0
+    assert time.process_time() - began < 1.0

@@ -11,7 +11,7 @@ from farcall import connecting
 from farcall.errors import ConfigError, ProtocolError, Unreachable, UsageError
 from farcall_openapi import parsing
 from fastapi import FastAPI, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 YAML = """\
 openapi: 3.1.0
@@ -101,11 +101,6 @@ def test_a_file_that_is_no_document_says_so(tmp_path):
     path.write_text("a: b: c")
     with pytest.raises(UsageError, match="neither JSON nor YAML"):
         farcall.connect("http://h.test", provider="openapi", spec=str(path))
-
-
-def test_a_swagger_2_document_is_met_with_a_sentence(serve):
-    with pytest.raises(UsageError, match=r"Swagger 2\.0 document.*Convert it"):
-        greeting(serve, {"/swagger.json": ("application/json", '{"swagger": "2.0", "paths": {}}')})
 
 
 # --- hostile ----------------------------------------------------------------------------------------------------
@@ -198,3 +193,64 @@ def test_the_key_does_not_follow_a_redirect_to_another_host(serve):
         assert list(svc.endpoints) == ["greet"]
     assert len(seen) == 1
     assert "s3cret" not in str(seen)
+
+
+# --- sources without a network ----------------------------------------------------------------------------------
+
+
+def test_an_application_in_this_process_is_a_source():
+    app = FastAPI()
+
+    @app.get("/greet")
+    def greet(who: str) -> str:
+        return f"hello {who}"
+
+    with farcall.connect(app) as svc:
+        assert svc.greet(who="you") == "hello you"
+
+
+def test_a_document_alone_is_a_source_where_it_names_its_server(serve):
+    app = FastAPI()
+
+    @app.get("/v2/greet")
+    def greet(who: str) -> str:
+        return f"hello {who}"
+
+    host, _, port = serve(app).url.removeprefix("http://").partition(":")
+    server = {
+        "url": "http://{host}:{port}/{version}",
+        "variables": {"host": {"default": "nowhere.test"}, "port": {"default": port}, "version": {"default": "v2"}},
+    }
+    item = app.openapi()["paths"]["/v2/greet"]
+    document = {"openapi": "3.1.0", "servers": [{"url": "http://nowhere.test"}, server], "paths": {"/greet": item}}
+    said = {"server": 1, "server_variables": {"host": host}}
+    with farcall.connect(document, provider="openapi", **said) as svc:
+        (greet_,) = svc.endpoints.values()
+        assert greet_(who="you") == "hello you"
+
+
+def test_one_endpoint_answers_with_whatever_it_has(serve):
+    app = FastAPI()
+    replies = {
+        "json": JSONResponse({"a": 1}),
+        "made": JSONResponse({"id": 7}, 201),
+        "words": PlainTextResponse("grüß"),
+        "picture": Response(b"\x89PNG", media_type="image/png"),
+        "nothing": Response(status_code=204),
+    }
+    contents = {
+        "application/json": {},
+        "text/plain": {},
+        "image/png": {"schema": {"type": "string", "format": "binary"}},
+    }
+
+    @app.get("/any", responses={200: {"content": contents}, 201: {"model": dict[str, int]}, 204: {}})
+    def anything(kind: str):
+        return replies[kind]
+
+    with farcall.connect(serve(app).url) as svc:
+        assert svc.anything(kind="json") == {"a": 1}
+        assert svc.anything(kind="made") == {"id": 7}
+        assert svc.anything(kind="words") == "grüß"
+        assert svc.anything(kind="picture").read() == b"\x89PNG"
+        assert svc.anything(kind="nothing") is None

@@ -54,6 +54,28 @@ def test_an_operations_demand_counts_where_the_document_makes_none(bind):
     assert [scheme.kind for scheme in spec.security] == ["bearer", "basic"]
 
 
+KEYS = {name: {"type": "apiKey", "in": "header", "name": f"X-{name}"} for name in ("App", "Key", "Team")}
+
+
+def test_of_several_ways_the_one_with_a_single_key_is_taken(bind):
+    spec = bind(document(KEYS, security=[{"App": [], "Key": []}, {"Team": []}])).spec
+    assert spec.security[0].name == "X-Team"
+    assert spec.problems == ()
+
+
+def test_several_keys_at_once_are_a_problem_that_says_how_to_give_the_others(bind):
+    paths = {
+        "/a": {"get": {"security": [{"App": [], "Key": []}]}},
+        "/b": {"get": {"security": [{"App": [], "Key": []}]}},
+        "/c": {"get": {"security": [{"App": [], "Key": []}, {}]}},
+    }
+    spec = bind(document(KEYS, paths=paths)).spec
+    (problem,) = spec.problems
+    assert problem.where == "security App + Key"
+    assert "wanted at once" in problem.why
+    assert "options(headers=" in problem.why
+
+
 def test_open_id_connect_is_a_bearer_token(bind):
     assert bind(document({"a": {"type": "openIdConnect"}})).spec.security == (SecurityScheme(kind="bearer"),)
 

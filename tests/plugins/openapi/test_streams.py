@@ -7,7 +7,8 @@ import time
 
 import farcall
 import pytest
-from farcall.errors import JobCancelled, JobFailed, UsageError
+from farcall import output
+from farcall.errors import JobCancelled, JobFailed, ProtocolError, UsageError
 from farcall.jobs import State
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
@@ -110,6 +111,17 @@ def test_cancelling_gives_the_connection_up(svc):
     assert svc.app.gone.wait(10)
     with pytest.raises(JobCancelled):
         job.result(10)
+
+
+def test_who_reads_a_long_stream_after_its_end_is_told_that_its_first_pieces_are_gone(svc, monkeypatch):
+    monkeypatch.setattr(output, "MOST_BYTES", 20_000)
+    job = svc.count.submit(to=2_000)
+    with pytest.raises(ProtocolError, match=r"its first [\d,]+ pieces are no longer kept") as caught:
+        job.result(10)
+    assert caught.value.job is job
+    assert job.state is State.SUCCEEDED
+    with pytest.raises(ProtocolError, match="no longer kept"):
+        next(job.stream())
 
 
 def test_it_has_no_reference_and_says_so_at_once(svc):

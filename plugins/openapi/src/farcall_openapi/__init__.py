@@ -1,4 +1,4 @@
-"""Calls any service that describes itself with an OpenAPI 3 document."""
+"""Calls any service that describes itself with an OpenAPI 3 or Swagger 2 document."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def farcall_facts(binding: Binding) -> ProviderFacts:
 
 @hookimpl
 def farcall_options() -> type[BaseModel]:
-    """What a binding takes: `url`, `server`, `server_variables`, `job`."""
+    """What a binding takes."""
     return Options
 
 
 @hookimpl
 def farcall_recognise(document: Document | None) -> Recognition:
-    """`GENERIC` for an OpenAPI 3 document with paths; an address alone says nothing."""
+    """`GENERIC` for an OpenAPI 3 or Swagger 2 document with paths; an address alone says nothing."""
     return discovery.recognise(document)
 
 
@@ -94,7 +94,11 @@ def farcall_read(
         return answers.piece(answer)
     if not isinstance(answer, Response):
         return ()
-    looking = looks.Looking(base=provider.address(binding), plan=polling.polling(binding, endpoint))
+    looking = looks.Looking(
+        base=provider.address(binding),
+        plan=polling.polling(binding, endpoint),
+        method=endpoint.method if endpoint is not None else "",
+    )
     if step is Step.POLL:
         return looks.looked(looking, answer, jobs[0])
     if step is Step.CANCEL:

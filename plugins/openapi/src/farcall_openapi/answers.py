@@ -11,7 +11,7 @@ from farcall.streams import KINDS
 from farcall.wire import Response, StreamEvent
 from pydantic_core import from_json
 
-from farcall_openapi import paging
+from farcall_openapi import media, paging
 
 _NO_CONTENT: Final = frozenset({204, 205})
 _END: Final = "[DONE]"
@@ -60,19 +60,9 @@ def result(answer: Response) -> Any:
         return answer
     if not answer.content:
         return None
-    if is_json(answer.media_type):
+    if media.is_json(answer.media_type):
         return answer.json()
     return _text(answer) if answer.media_type.startswith("text/") else answer
-
-
-def is_json(media_type: str) -> bool:
-    """Whether a media type is JSON, also under a name of its own.
-
-    >>> is_json("application/vnd.api+json; charset=utf-8"), is_json("text/csv")
-    (True, False)
-    """
-    bare = media_type.partition(";")[0].strip().lower()
-    return bare in {"application/json", "text/json"} or bare.endswith("+json")
 
 
 def _text(answer: Response) -> str:

@@ -167,7 +167,10 @@ def _part_style(chosen: Chosen, name: str) -> Style | None:
         if style not in STYLES[Place.QUERY]:
             raise MalformedError(f"the part {name!r} has the unknown style {style!r}")
         return Style(name=style, explode=said.get("explode", style == "form") is True)
-    return Style(name="json", explode=False) if media.is_json(text(said.get("contentType"))) else None
+    kind = text(said.get("contentType"))
+    if media.is_json(kind):
+        return Style(name="json", explode=False, media_type=kind)
+    return Style(name="form", explode=True, media_type=kind) if media.is_one(kind) else None
 
 
 # --- a body that is one argument ----------------------------------------------------------------------------

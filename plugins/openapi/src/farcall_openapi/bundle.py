@@ -59,7 +59,8 @@ class Bundle:
     def _taken(self, url: str, answer: Response) -> Any:
         self._bytes += len(answer.content)
         if not answer.ok:
-            return self._left_out(url, f"it answered {answer.status}")
+            missing = "there is no such file in the document's folder"
+            return self._left_out(url, missing if url.startswith("file:") else f"it answered {answer.status}")
         if self._bytes > MOST_BYTES:
             return self._left_out(url, f"the files have more than {MOST_BYTES:,} bytes together")
         try:
@@ -67,6 +68,15 @@ class Bundle:
         except parsing.UnreadableError as error:
             return self._left_out(url, str(error))
         return self._rewritten(content, url, f"#/{PLACE}/{self._places[url]}")
+
+    def outside(self, problem: Problem) -> Problem:
+        """A problem with the files called by their own names."""
+        why = problem.why
+        for url, place in self._places.items():
+            why = why.replace(f"#/{PLACE}/{place}/", f"{without_query(url)}#/").replace(
+                f"#/{PLACE}/{place}'", f"{without_query(url)}'"
+            )
+        return Problem(problem.where, why)
 
     def _left_out(self, url: str, why: str) -> dict[str, Any]:
         self.problems.append(Problem(without_query(url), why))

@@ -8,7 +8,7 @@ from typing import Any, Final
 from farcall.errors import UsageError
 from farcall.hookspecs import Call
 from farcall.spec import Place
-from farcall.wire import Body, FileValue, form_body, json_body, multipart_body
+from farcall.wire import Body, FileValue, TextPart, form_body, json_body, multipart_body
 
 from farcall_openapi import media
 from farcall_openapi.media import Form
@@ -16,6 +16,7 @@ from farcall_openapi.parameters import Slot, deep_pairs, json_text, plain, usual
 from farcall_openapi.plan import Plan
 
 _ANY: Final = "application/octet-stream"
+_JSON: Final = "application/json"
 Written = tuple[Mapping[str, str], bytes | Body]
 
 
@@ -54,30 +55,36 @@ def _named(values: Mapping[str, Any]) -> list[tuple[Slot, Any]]:
 
 def _json(plan: Plan, value: Any) -> Written:
     headers, content = json_body(value)
-    return (headers if plan.body == "application/json" else {"content-type": plan.body}), content
+    return (headers if plan.body == _JSON else {"content-type": plan.body}), content
 
 
 def _fields(form: Form, given: list[tuple[Slot, Any]], token: str) -> Written:
     pairs = [pair for slot, value in given for pair in _pairs(slot, value)]
     if form is Form.MULTIPART:
         return multipart_body(pairs, token)
-    return form_body([(name, text) for name, text in pairs if isinstance(text, str)])
+    texts = [(name, part.text if isinstance(part, TextPart) else part) for name, part in pairs]
+    return form_body([(name, text) for name, text in texts if isinstance(text, str)])
 
 
-def _pairs(slot: Slot, value: Any) -> Iterator[tuple[str, str | FileValue]]:
+def _pairs(slot: Slot, value: Any) -> Iterator[tuple[str, str | TextPart | FileValue]]:
     """A property as form fields: arrays repeat the name, objects are JSON unless a style says otherwise."""
-    if isinstance(value, FileValue):
-        yield slot.wire, value
-    elif slot.style.name == "deepObject":
+    if slot.style.name == "deepObject":
         yield from deep_pairs(slot.wire, value)
-    elif slot.style.name == "json":
-        yield slot.wire, json_text(value)
-    elif isinstance(value, list) and not slot.style.explode:
+    elif isinstance(value, list) and slot.style.explode:
+        yield from ((slot.wire, _part(slot, item)) for item in value)
+    elif isinstance(value, list) and slot.style.name != "json":
         yield slot.wire, _SEPARATORS.get(slot.style.name, ",").join(plain(item) for item in value)
-    elif isinstance(value, list):
-        yield from ((slot.wire, item if isinstance(item, FileValue) else plain(item)) for item in value)
-    elif value is not None:
-        yield slot.wire, plain(value)
+    elif value is not None or slot.style.name == "json":
+        yield slot.wire, _part(slot, value)
+
+
+def _part(slot: Slot, value: Any) -> str | TextPart | FileValue:
+    """OpenAPI 3.1.1, "Encoding Object": what a part is by default, an object `application/json`."""
+    if isinstance(value, FileValue):
+        return value
+    text = json_text(value) if slot.style.name == "json" else plain(value)
+    kind = slot.style.media_type or (_JSON if isinstance(value, Mapping) else "")
+    return TextPart(text=text, media_type=kind) if kind else text
 
 
 _SEPARATORS: Final = {"form": ",", "spaceDelimited": " ", "pipeDelimited": "|"}

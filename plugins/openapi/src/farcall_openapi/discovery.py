@@ -80,7 +80,7 @@ JOB_SERVERS: Final = frozenset({"farcall", "apipod", "fast-task-api"})
 
 
 def recognise(document: Document | None) -> Recognition:
-    """`GENERIC` for OpenAPI 3 with paths, and for Swagger 2 so that its user is told what to do."""
+    """`GENERIC` for OpenAPI 3 and Swagger 2 with paths."""
     content = None if document is None else document.content
     if not isinstance(content, Mapping) or not is_document(content):
         return Recognition.NO

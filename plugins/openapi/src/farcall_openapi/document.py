@@ -13,13 +13,14 @@ from farcall.schemas import resolve
 from farcall.spec import EndpointSpec, Problem, ServiceSpec
 from farcall.wire import Document
 
-from farcall_openapi import operation, parsing, polling, security, servers
+from farcall_openapi import operation, parsing, polling, security, servers, swagger
 from farcall_openapi.bundle import Bundle
 from farcall_openapi.operation import Operation
 from farcall_openapi.options import Options
 from farcall_openapi.shape import MalformedError, members, text
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_BESIDE: Final = frozenset({"$ref", "summary", "description", "servers", "parameters"})
 
 
 def describe(binding: Binding, document: Document) -> ServiceSpec | Flow[ServiceSpec]:
@@ -28,22 +29,25 @@ def describe(binding: Binding, document: Document) -> ServiceSpec | Flow[Service
     An operation that cannot be read is a problem, and the others still bind.
 
     Raises:
-        UsageError: This is no OpenAPI 3 document, or the options name a server it does not have.
+        UsageError: This is no OpenAPI document, or the options name a server it does not have.
     """
     root = _checked(parsing.document_of(document.content))
     bundle = Bundle(root, document.url, frozenset(binding.options.ref_origins))
     opened = bundle.opened()
     if bundle.waits:
         return _bundled(binding, document, bundle, opened)
-    return _service(binding, document, opened, bundle.problems)
+    return _service(binding, document, opened, bundle)
 
 
 def _bundled(binding: Binding, document: Document, bundle: Bundle, opened: Mapping[str, Any]) -> Flow[ServiceSpec]:
     root = yield from bundle.filled(opened)
-    return _service(binding, document, root, bundle.problems)
+    return _service(binding, document, root, bundle)
 
 
-def _service(binding: Binding, document: Document, root: Mapping[str, Any], missing: Sequence[Problem]) -> ServiceSpec:
+def _service(binding: Binding, document: Document, root: Mapping[str, Any], bundle: Bundle) -> ServiceSpec:
+    lost: Sequence[Problem] = ()
+    if swagger.is_swagger(root):
+        root, lost = swagger.converted(root)
     fetched = document.url if document.url.startswith(("http://", "https://")) else ""
     reader = _Reader(root, binding.options, fetched)
     endpoints = polling.recognised(reader.endpoints())
@@ -56,7 +60,7 @@ def _service(binding: Binding, document: Document, root: Mapping[str, Any], miss
         endpoints=endpoints,
         security=schemes,
         traits={"url": reader.url, "openapi": root["openapi"], **_tokens(root, fetched or reader.url)},
-        problems=(*missing, *reader.problems, *unusable),
+        problems=(*bundle.problems, *map(bundle.outside, (*lost, *reader.problems, *unusable))),
     )
 
 
@@ -67,16 +71,15 @@ def _tokens(root: Mapping[str, Any], against: str) -> dict[str, str]:
 
 
 def _checked(content: Any) -> Mapping[str, Any]:
-    if isinstance(content, Mapping) and isinstance(content.get("swagger"), str):
-        raise UsageError(
-            f"This is a Swagger {content['swagger']} document; OpenAPI 3.0 and 3.1 are read. "
-            "Convert it (editor.swagger.io or the npm package swagger2openapi does) and hand the result over as spec=."
-        )
-    if not isinstance(content, Mapping) or not isinstance(content.get("openapi"), str):
+    if not isinstance(content, Mapping) or not isinstance(version := _version(content), str):
         raise UsageError('This is no OpenAPI document: it is no object with "openapi".')
-    if not content["openapi"].startswith("3."):
-        raise UsageError(f"This document is of OpenAPI {content['openapi']}; 3.0 and 3.1 are read.")
+    if not version.startswith("2." if swagger.is_swagger(content) else "3."):
+        raise UsageError(f"This document is of OpenAPI {version}; 3.0, 3.1 and Swagger 2.0 are read.")
     return content
+
+
+def _version(content: Mapping[str, Any]) -> Any:
+    return content.get("openapi", content.get("swagger"))
 
 
 class _Reader:
@@ -112,6 +115,9 @@ class _Reader:
                     yield self._of_operation(path, method, item, where)
                 except ValueError as error:
                     self.problems.append(Problem(where, str(error)))
+        for name in item:
+            if name not in METHODS and name not in _BESIDE and not name.startswith("x-"):
+                self.problems.append(Problem(f"{path} {name}", "OpenAPI 3.0 and 3.1 know no such method"))
 
     def _of_operation(self, path: str, method: str, item: Mapping[str, Any], where: str) -> EndpointSpec:
         content = members(item[method], "the operation")

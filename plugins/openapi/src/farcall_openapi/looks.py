@@ -13,7 +13,7 @@ from farcall.errors import ProtocolError
 from farcall.jobs import JobRef, Missing, Snapshot, State, Update
 from farcall.wire import Request, Response, origin
 
-from farcall_openapi import answers, states
+from farcall_openapi import answers, media, states
 from farcall_openapi.polling import Polling, filled, inside
 
 _ACCEPT: Final = "application/json, */*;q=0.1"
@@ -33,42 +33,29 @@ class Looking:
     Args:
         base: The service's address.
         plan: What is known of its jobs; None: only what their headers tell.
+        method: Of the submitting request; empty if it is unknown.
     """
 
     base: str
     plan: Polling | None
+    method: str = ""
 
 
 def submitted(looking: Looking, answer: Response) -> Snapshot | None:
-    """The job that a submitting reply names; None if the reply is the result."""
-    plan, link = looking.plan, _link(answer)
+    """The job that a submitting reply names; None if the reply is the result.
+
+    Raises:
+        ProtocolError: It says that there is a job, but not where it can be asked for.
+    """
+    plan, body = looking.plan, _body(answer)
     if plan is not None and plan.accepted_only and answer.status != 202:
         plan = None
-    if plan is None and not link:
-        return None
-    body = _body(answer)
-    if plan is not None and (job_id := inside(body, plan.id_field)) is not None:
-        data = _addresses(looking.base, plan, str(job_id))
-    elif link:
-        data = {"status": _own(link, looking.base, answer)}
-        job_id = next((body[name] for name in _IDS if isinstance(body.get(name), str | int)), None)
-        job_id = job_id if job_id is not None else urlsplit(link).path.rstrip("/").rpartition("/")[2] or link
-        if (place := answer.headers.get("location")) and urljoin(answer.url, place) != link:
-            data["result"] = _own(urljoin(answer.url, place), looking.base, answer)
-    elif plan is not None and plan.endpoints:
-        raise ProtocolError(
-            f"The reply has no {plan.id_field!r}, by which its job could be asked for.", response=answer
-        )
-    else:
+    found = _found(looking, plan, answer, body)
+    if found is None:
         return None
     answer.drop()
-    word = _word(plan, body)
-    state = states.known(word) if plan is None and isinstance(word, str) else None
-    if plan is not None and word is not None:
-        state = states.state_of(word, plan.states)
-    if state is None or state.ended:  # how it ended is what the first look tells
-        state = State.QUEUED if state is None else State.RUNNING
-    return Snapshot(state=state, job_id=str(job_id), data=data, retry_after_s=retry_after(answer))
+    job_id, data = found
+    return Snapshot(state=_first_state(plan, body), job_id=job_id, data=data, retry_after_s=retry_after(answer))
 
 
 def looked(looking: Looking, answer: Response, job: JobRef) -> list[Update]:
@@ -83,7 +70,7 @@ def looked(looking: Looking, answer: Response, job: JobRef) -> list[Update]:
         return [Missing(job_id=job.id, message=replies.words(answer))]
     if not answer.ok:
         return []
-    if stage == "result":
+    if stage == "result" or (stage == "again" and answer.status != 202):
         return [_succeeded(job, answers.result(answer))]
     return [_look(looking, answer, job)]
 
@@ -108,7 +95,8 @@ def request(base: str, job: JobRef) -> Request | None:
     if link is None:
         return None
     _inside(link, {origin(base)})
-    return Request(method="GET", url=link, headers={"accept": _ACCEPT}, repeatable=True)
+    method = job.data.get("method", "GET")
+    return Request(method=method, url=link, headers={"accept": _ACCEPT}, repeatable=True)
 
 
 def cancelling(base: str, job: JobRef) -> Request | None:
@@ -118,6 +106,61 @@ def cancelling(base: str, job: JobRef) -> Request | None:
         return None
     _inside(link, {origin(base)})
     return Request(method=method, url=link, headers={"accept": _ACCEPT}, repeatable=True)
+
+
+# --- a submission -------------------------------------------------------------------------------------------------
+
+
+def _found(
+    looking: Looking, plan: Polling | None, answer: Response, body: Mapping[str, Any]
+) -> tuple[str, dict[str, str]] | None:
+    """A job's id, and how it is looked at; None if there is no job."""
+    if plan is not None and (job_id := inside(body, plan.id_field)) is not None:
+        return str(job_id), _addresses(looking.base, plan, str(job_id))
+    if link := _link(answer):
+        data = {"status": _own(link, looking.base, answer)}
+        if (place := answer.headers.get("location")) and urljoin(answer.url, place) != link:
+            data["result"] = _own(urljoin(answer.url, place), looking.base, answer)
+        return _id(body, link), data
+    if plan is not None and plan.endpoints:
+        raise ProtocolError(
+            f"The reply has no {plan.id_field!r}, by which its job could be asked for.", response=answer
+        )
+    if answer.status == 202 and answer.headers.get("retry-after"):
+        return _id(body, answer.url), _again(looking, answer, body)
+    return None
+
+
+def _again(looking: Looking, answer: Response, body: Mapping[str, Any]) -> dict[str, str]:
+    """Where a 202 is followed that says when to ask, but not where.
+
+    A GET is asked again. A PUT or PATCH whose reply has a `provisioningState` is followed at its own address (Azure
+    Resource Manager, asynchronous operations). Anything else would be a second submission.
+    """
+    if looking.method == "GET":
+        return {"status": answer.url, "stage": "again"}
+    if looking.method in {"PUT", "PATCH"} and inside(body, "properties.provisioningState") is not None:
+        return {"status": answer.url}
+    raise ProtocolError(
+        "The service has accepted the call and says with Retry-After when to ask for its result, but not where: there "
+        "is no Location. It may be at work on it. If its jobs can be asked for, say how: job={'status_path': …}.",
+        response=answer,
+    )
+
+
+def _id(body: Mapping[str, Any], link: str) -> str:
+    said = next((body[name] for name in _IDS if isinstance(body.get(name), str | int)), None)
+    return str(said) if said is not None else urlsplit(link).path.rstrip("/").rpartition("/")[2] or link
+
+
+def _first_state(plan: Polling | None, body: Mapping[str, Any]) -> State:
+    word = _word(plan, body)
+    if word is None:
+        return State.QUEUED
+    state = states.known(str(word)) if plan is None else states.state_of(word, plan.states)
+    if state is None:
+        return State.QUEUED
+    return State.RUNNING if state.ended else state  # how it ended is what the first look tells
 
 
 # --- a look -------------------------------------------------------------------------------------------------------
@@ -171,7 +214,7 @@ def _failed(looking: Looking, answer: Response, job: JobRef, body: Mapping[str, 
 
 def _stage(job: JobRef, stage: str, link: str) -> Snapshot:
     """Look once more, for the result or the error itself."""
-    data = {**job.data, "stage": stage, "status": link}
+    data = {**job.data, "stage": stage, "status": link, "method": "GET"}
     return Snapshot(state=State.RUNNING, job_id=job.id, data=data, retry_after_s=0.0)
 
 
@@ -180,7 +223,7 @@ def _succeeded(job: JobRef, result: Any) -> Snapshot:
 
 
 def _body(answer: Response) -> Mapping[str, Any]:
-    if not answer.content or not answers.is_json(answer.media_type):
+    if not answer.content or not media.is_json(answer.media_type):
         return {}
     body = answer.json()
     return body if isinstance(body, Mapping) else {}
@@ -222,11 +265,11 @@ def retry_after(answer: Response) -> float | None:
 
 
 def _addresses(base: str, plan: Polling, job_id: str) -> dict[str, str]:
-    data = {"status": filled(base, plan.status_path, job_id)}
+    data = {"status": filled(base, plan.status_path, job_id), "method": plan.status_method}
     if plan.result_path is not None:
         data["result"] = filled(base, plan.result_path, job_id)
     if plan.cancel_path is not None:
-        data["cancel"] = f"{plan.cancel_method.upper()} {filled(base, plan.cancel_path, job_id)}"
+        data["cancel"] = f"{plan.cancel_method} {filled(base, plan.cancel_path, job_id)}"
     return data
 
 

@@ -34,6 +34,15 @@ def is_json(media_type: str) -> bool:
     return plain in {"application/json", "text/json"} or plain.endswith("+json")
 
 
+def is_one(media_type: str) -> bool:
+    """Whether it names one type, not several or a range of them.
+
+    >>> is_one("text/csv; header=present"), is_one("image/png, image/jpeg"), is_one("image/*")
+    (True, False, False)
+    """
+    return "," not in media_type and "*" not in media_type and _WELL_FORMED.fullmatch(media_type) is not None
+
+
 def form(media_type: str) -> Form:
     """How a body of this type is put together."""
     if is_json(media_type):

@@ -16,25 +16,65 @@ from pydantic import BaseModel, ConfigDict
 
 from farcall_openapi.polling import inside
 
-# Where bodies have the next page's address: JSON:API 1.1, HAL, OData 4.01, Microsoft's REST guidelines, Django REST
-# framework, and names in wide use.
+# Each name with an API that uses it.
 _NEXT: Final = (
-    "next", "links.next", "links.next.href", "_links.next.href", "@odata.nextLink", "nextLink", "next_url",
-    "next_page_url", "paging.next", "pagination.next_url",
-)  # fmt: skip
-# Where bodies have the next page's cursor, and the parameters that take one: Google's AIP-158, Slack, AWS, Stripe-like.
+    "next",  # Django REST framework
+    "links.next",  # JSON:API 1.1
+    "links.next.href",  # the same, as a link object
+    "_links.next.href",  # HAL
+    "@odata.nextLink",  # OData 4.01
+    "nextLink",  # Microsoft's REST guidelines
+    "next_url",  # Polygon.io
+    "next_page_url",  # Laravel
+    "paging.next",  # Meta's Graph API
+    "pagination.next_url",  # Instagram
+)
+"""Where bodies have the next page's address."""
 _CURSORS: Final = (
-    "next_cursor", "nextCursor", "next_page_token", "nextPageToken", "next_token", "nextToken", "NextToken",
-    "continuation_token", "continuationToken", "meta.next_cursor", "pagination.next_cursor",
-    "response_metadata.next_cursor",
-)  # fmt: skip
+    "next_cursor",  # Notion
+    "nextCursor",  # Model Context Protocol
+    "next_page_token",  # Zoom
+    "nextPageToken",  # Google's AIP-158
+    "nextToken",  # AWS, CloudWatch Logs
+    "NextToken",  # AWS, Systems Manager
+    "continuationToken",  # Sonatype Nexus
+    "meta.next_cursor",  # OpenAlex
+    "meta.next_token",  # X API 2
+    "response_metadata.next_cursor",  # Slack
+)
+"""Where bodies have the next page's cursor."""
 _CURSOR_PARAMETERS: Final = (
-    "cursor", "page_token", "pageToken", "next_token", "nextToken", "NextToken", "continuation_token",
-    "continuationToken", "start_cursor",
-)  # fmt: skip
-_OFFSETS: Final = ("offset", "skip")
-_NUMBERS: Final = ("page", "page_number", "pageNumber")
-_LIMITS: Final = ("limit", "per_page", "page_size", "pageSize", "perPage", "size")
+    "cursor",  # Slack, OpenAlex, Model Context Protocol
+    "page_token",  # Google's AIP-158, as written there
+    "pageToken",  # the same, in JSON's spelling
+    "next_page_token",  # Zoom
+    "nextToken",  # AWS
+    "NextToken",  # AWS
+    "continuationToken",  # Sonatype Nexus
+    "start_cursor",  # Notion
+    "pagination_token",  # X API 2
+)
+"""Which parameters take a cursor."""
+_OFFSETS: Final = (
+    "offset",  # Django REST framework
+    "skip",  # FastAPI's tutorial
+    "$skip",  # OData 4.01
+)
+_NUMBERS: Final = (
+    "page",  # GitHub, Django REST framework, Spring Data
+    "page[number]",  # JSON:API's example
+    "page_number",  # Zoom
+)
+_LIMITS: Final = (
+    "limit",  # Django REST framework, FastAPI's tutorial
+    "per_page",  # GitHub
+    "perPage",  # PocketBase
+    "page_size",  # Google's AIP-158
+    "pageSize",  # the same, in JSON's spelling
+    "page[size]",  # JSON:API's example
+    "size",  # Spring Data
+    "$top",  # OData 4.01
+)
 _LINK: Final = re.compile(r'<([^<>]*)>\s*((?:;\s*[^\s;,="]+\s*=\s*(?:"[^"]*"|[^\s;,]*)\s*)*)')
 _PARAMETER: Final = re.compile(r';\s*([^\s;,="]+)\s*=\s*(?:"([^"]*)"|([^\s;,]*))')
 

@@ -33,11 +33,13 @@ class Style:
         name: `simple form label matrix spaceDelimited pipeDelimited deepObject`, or `json` for JSON text.
         explode: Whether each item of an array or object stands by itself.
         reserved: Whether characters such as `/` stay as they are, in a query.
+        media_type: What a part of a multipart body says it is; empty: as is usual.
     """
 
     name: str
     explode: bool
     reserved: bool = False
+    media_type: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,7 @@ def _yaml(content: bytes) -> Any:
         raise UnreadableError(f"it has {len(content):,} bytes; YAML is read up to {LARGEST_YAML_BYTES:,}")
     loader = _loader()(content)
     try:
+        _flat(content)
         node = loader.get_single_node()
         if node is None:
             raise UnreadableError("it is empty")
@@ -141,6 +142,20 @@ def _whole(text: str) -> int:
         if text.startswith(prefix):
             return int(text[2:], base)
     return int(text)
+
+
+def _flat(content: bytes) -> None:
+    """Refuse what is nested too deep before a tree is made of it: libyaml up to 0.2.5 makes one by recursion in C."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(content, Loader=_loader()):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise UnreadableError(f"it is nested more than {DEEPEST} deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _measure(root: Any) -> None:

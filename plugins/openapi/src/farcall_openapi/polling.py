@@ -20,7 +20,8 @@ class Polling(BaseModel):
     """A job API in words. A field is a name in a reply's JSON, `data.job.id` one inside others; a path holds `{id}`.
 
     Args:
-        status_path: What is asked (GET) for a job, `/jobs/{id}`.
+        status_path: What is asked for a job, `/jobs/{id}`.
+        status_method: With which method, one that may be repeated.
         id_field: Where the submitting reply has the job's id; one without is a result.
         state_field: Where a look has the state's word.
         states: What this service's own words mean, `{"cooking": "running"}`; the common ones are known.
@@ -38,6 +39,7 @@ class Polling(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     status_path: str
+    status_method: str = "GET"
     id_field: str = "id"
     state_field: str = "status"
     states: Mapping[str, State] = Field(default_factory=dict)
@@ -50,6 +52,13 @@ class Polling(BaseModel):
     cancel_method: str = "POST"
     endpoints: tuple[str, ...] = ()
     accepted_only: bool = False
+
+    @field_validator("status_method", "cancel_method")
+    @classmethod
+    def _method(cls, name: str) -> str:
+        if not name.isalpha():
+            raise ValueError(f"{name!r} is no HTTP method")
+        return name.upper()
 
     @field_validator("status_path", "result_path", "cancel_path")
     @classmethod
@@ -106,15 +115,13 @@ def recognised(endpoints: Iterable[EndpointSpec]) -> tuple[EndpointSpec, ...]:
 
 
 def _marked(endpoint: EndpointSpec, by_route: Mapping[tuple[str, str], EndpointSpec]) -> EndpointSpec:
-    if endpoint.method != "POST":
-        return endpoint
-    task = _task(endpoint, by_route)
+    task = _task(endpoint, by_route) if endpoint.method == "POST" else None
     if task is not None:
         name = python_name(last_segment(endpoint.path.removesuffix("/submit")))
         return endpoint.model_copy(update={"name": name, "job": True, "traits": _with(endpoint, task)})
     if "async" not in endpoint.traits:
         return endpoint
-    sibling = next(_siblings(endpoint.path, by_route), None)
+    sibling = next(_siblings(endpoint.path, by_route), None) if endpoint.method == "POST" else None
     found = {"traits": _with(endpoint, Polling(status_path=sibling, accepted_only=True))} if sibling else {}
     return endpoint.model_copy(update={"job": None, **found})
 

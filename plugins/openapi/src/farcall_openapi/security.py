@@ -25,7 +25,7 @@ def schemes(document: Mapping[str, Any]) -> tuple[tuple[SecurityScheme, ...], li
             found[_scheme(resolve(members(declared[name], "it"), document))] = None
         except ValueError as error:
             problems.append(Problem(f"securitySchemes {name}", str(error)))
-    return tuple(found), problems
+    return tuple(found), [*problems, *_together(document, declared)]
 
 
 def client_credentials(document: Mapping[str, Any]) -> tuple[str, str]:
@@ -60,14 +60,34 @@ def _scopes(document: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _demanded(document: Mapping[str, Any], declared: Mapping[str, Any]) -> Iterator[str]:
-    """Names in the document's own `security`, then in its operations'."""
+    """Names in the document's own `security`, then in its operations'; of several ways the shortest first."""
+    for ways in _demands(document, declared):
+        for names in sorted(ways, key=len):
+            yield from names
+
+
+def _together(document: Mapping[str, Any], declared: Mapping[str, Any]) -> list[Problem]:
+    """The keys that are wanted at once, where no way does with one."""
+    fewest = dict.fromkeys(min(ways, key=len) for ways in _demands(document, declared) if ways)
+    return [
+        Problem(
+            f"security {' + '.join(names)}",
+            "they are wanted at once, and one key is sent; give the others with each call: .options(headers={…})",
+        )
+        for names in fewest
+        if len(names) > 1
+    ]
+
+
+def _demands(document: Mapping[str, Any], declared: Mapping[str, Any]) -> Iterator[list[tuple[str, ...]]]:
+    """Each `security`, the document's own first: the ways it leaves, each with the schemes that it wants together."""
     items = document.get("paths")
     paths = [item for item in items.values() if isinstance(item, Mapping)] if isinstance(items, Mapping) else []
     operations = [value for item in paths for value in item.values() if isinstance(value, Mapping)]
     for holder in (document, *operations):
-        demands = holder.get("security")
-        for demand in demands if isinstance(demands, list) else []:
-            yield from (name for name in demand if name in declared) if isinstance(demand, Mapping) else ()
+        said = holder.get("security")
+        if isinstance(said, list):
+            yield [tuple(name for name in way if name in declared) for way in said if isinstance(way, Mapping)]
 
 
 def _scheme(scheme: Mapping[str, Any]) -> SecurityScheme:

@@ -9,29 +9,57 @@ from typing import Final
 from farcall.errors import ProtocolError
 from farcall.jobs import State
 
-# The words of: Azure Resource Manager's and Microsoft's REST guidelines (long-running operations, 2026-03), BentoML
-# 1.4 tasks, Google's AIP-151, Kubernetes' Job conditions, OGC API Processes 1.0, and those that frameworks' tutorials
-# use. Compared without case, blanks, `-` and `_`.
+# Compared without case, blanks, `-` and `_`. Each word with an API that uses it so.
 WORDS: Final[Mapping[str, State]] = {
-    **dict.fromkeys(
-        ("accepted", "created", "enqueued", "new", "notstarted", "pending", "queued", "received", "scheduled",
-         "submitted", "waiting"),
-        State.QUEUED,
-    ),
-    **dict.fromkeys(
-        ("active", "canceling", "cancelling", "creating", "deleting", "inprogress", "processing", "provisioning",
-         "retrying", "running", "started", "starting", "updating"),
-        State.RUNNING,
-    ),
-    **dict.fromkeys(
-        ("complete", "completed", "done", "finished", "ok", "ready", "succeeded", "success", "successful"),
-        State.SUCCEEDED,
-    ),
-    **dict.fromkeys(("crashed", "error", "errored", "failed", "failure", "rejected"), State.FAILED),
-    **dict.fromkeys(("aborted", "canceled", "cancelled", "dismissed", "revoked", "stopped", "terminated"),
-                    State.CANCELLED),
-    **dict.fromkeys(("deadlineexceeded", "expired", "timedout", "timeout"), State.TIMED_OUT),
-}  # fmt: skip
+    "accepted": State.QUEUED,  # OGC API Processes 1.0
+    "created": State.QUEUED,  # GitLab pipelines
+    "enqueued": State.QUEUED,  # Meilisearch tasks
+    "notstarted": State.QUEUED,  # Microsoft's REST guidelines, long-running operations
+    "pending": State.QUEUED,  # Celery, Kubernetes pods, Azure Durable Functions
+    "queued": State.QUEUED,  # RQ, GitHub checks
+    "received": State.QUEUED,  # Celery
+    "scheduled": State.QUEUED,  # RQ, Prefect
+    "submitted": State.QUEUED,  # AWS Batch
+    "waiting": State.QUEUED,  # BullMQ, GitHub checks
+    "active": State.RUNNING,  # BullMQ
+    "cancelling": State.RUNNING,  # OpenAI batches, Prefect
+    "canceling": State.RUNNING,  # Anthropic message batches
+    "creating": State.RUNNING,  # Azure Resource Manager's provisioningState
+    "deleting": State.RUNNING,  # the same
+    "inprogress": State.RUNNING,  # BentoML 1.4 tasks, GitHub checks, Amazon SageMaker
+    "processing": State.RUNNING,  # Replicate, Meilisearch tasks
+    "provisioning": State.RUNNING,  # Azure Resource Manager's provisioningState
+    "retry": State.RUNNING,  # Celery
+    "retrying": State.RUNNING,  # Prefect
+    "running": State.RUNNING,  # OGC API Processes 1.0, Azure Durable Functions, AWS Batch
+    "started": State.RUNNING,  # Celery, RQ
+    "starting": State.RUNNING,  # Replicate, AWS Batch
+    "updating": State.RUNNING,  # Azure Resource Manager's provisioningState
+    "complete": State.SUCCEEDED,  # Kubernetes jobs
+    "completed": State.SUCCEEDED,  # OpenAI batches, Azure Durable Functions, BullMQ
+    "done": State.SUCCEEDED,  # Google Cloud Dataproc jobs
+    "finished": State.SUCCEEDED,  # RQ
+    "succeeded": State.SUCCEEDED,  # Microsoft's REST guidelines, Replicate, AWS Batch
+    "success": State.SUCCEEDED,  # BentoML 1.4 tasks, Celery, GitLab pipelines
+    "successful": State.SUCCEEDED,  # OGC API Processes 1.0
+    "crashed": State.FAILED,  # Prefect
+    "error": State.FAILED,  # Google Cloud Dataproc jobs
+    "errored": State.FAILED,  # Terraform Cloud runs
+    "failed": State.FAILED,  # Microsoft's REST guidelines, OGC API Processes 1.0, RQ
+    "failure": State.FAILED,  # BentoML 1.4 tasks, Celery
+    "rejected": State.FAILED,  # Celery
+    "aborted": State.CANCELLED,  # Replicate, AWS Step Functions
+    "canceled": State.CANCELLED,  # Microsoft's REST guidelines, Replicate
+    "cancelled": State.CANCELLED,  # BentoML 1.4 tasks, OpenAI batches
+    "dismissed": State.CANCELLED,  # OGC API Processes 1.0
+    "revoked": State.CANCELLED,  # Celery
+    "stopped": State.CANCELLED,  # RQ, Amazon SageMaker
+    "terminated": State.CANCELLED,  # Azure Durable Functions
+    "deadlineexceeded": State.TIMED_OUT,  # google.rpc.Code, Kubernetes jobs
+    "expired": State.TIMED_OUT,  # OpenAI batches
+    "timedout": State.TIMED_OUT,  # AWS Step Functions
+    "timeout": State.TIMED_OUT,  # Slurm
+}
 _BETWEEN: Final = re.compile(r"[\s_-]+")
 
 
