@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from farcall import errors, plugins
     from farcall.binding import Binding
     from farcall.blocking import Endpoint, Job, Service, as_completed, gather
-    from farcall.files import AsyncFile, File
+    from farcall.files import File
+    from farcall.files_async import AsyncFile
     from farcall.hookspecs import hookimpl
     from farcall.jobs import Snapshot, State
     from farcall.keys import settings
@@ -55,7 +56,7 @@ __all__ = [
 
 _HOMES = {
     "AsyncEndpoint": "service",
-    "AsyncFile": "files",
+    "AsyncFile": "files_async",
     "AsyncJob": "service",
     "AsyncService": "service",
     "AsyncStorage": "storage",

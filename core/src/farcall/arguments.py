@@ -16,7 +16,8 @@ from pydantic_core import PydanticSerializationError, SchemaValidator, to_jsonab
 from typing_extensions import TypedDict
 
 from farcall.errors import InputError, PluginError
-from farcall.files import LOCAL, AsyncFile, File
+from farcall.files import LOCAL, File
+from farcall.files_async import AsyncFile
 from farcall.spec import EndpointSpec, Parameter
 
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})

@@ -16,7 +16,7 @@ from farcall.arguments import Checker
 from farcall.binding import Binding
 from farcall.engine import DIRECT_WAIT_S, Engine
 from farcall.errors import ProtocolError, ServiceError, UnknownEndpoint, UsageError, WaitTimeout
-from farcall.files import AsyncFile
+from farcall.files_async import AsyncFile
 from farcall.jobs import JobRef, Snapshot, State
 from farcall.results import settled, to_python
 from farcall.spec import EndpointSpec, Problem, normalised

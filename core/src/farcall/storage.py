@@ -12,7 +12,8 @@ from typing import Any, Final, Literal, Self, TypeVar
 
 from farcall import storage_keys, threads
 from farcall.errors import AuthRefused, FarcallError, FileError, UsageError
-from farcall.files import AsyncFile, File
+from farcall.files import File
+from farcall.files_async import AsyncFile
 from farcall.storage_download import StoredBody
 from farcall.storage_driver import StorageDriver, StoredFile
 from farcall.storage_journal import Journal
