@@ -55,6 +55,18 @@ class AsyncStorage:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {without_query(self._place)}>"
 
+    @property
+    def link_s(self) -> float:
+        """How long its signed addresses last, in seconds, unless they are asked for otherwise."""
+        return self._link_s
+
+    def alike(self) -> AsyncStorage:
+        """The same storage for another event loop; it ends with this one."""
+        kept, expires = self._journal, self._expire_after_s
+        twin = AsyncStorage(self._driver, link_s=self._link_s, expire_after_s=expires, journal=kept)
+        twin._hands.closed = self._hands.closed  # noqa: SLF001 - of its own kind
+        return twin
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -109,7 +121,7 @@ class AsyncStorage:
         key = self._key(url)
         found = await self._hands.do(self._driver.head, key)
         if found is None:
-            raise FileError(f"{self!r} has no file {key!r}.")
+            raise FileError(f"There is no file {key!r} in {without_query(self._place)}.")
         value = FileValue(
             name=base_name(key), media_type=found.media_type, body=StoredBody(self._hands, found), size=found.size
         )
@@ -175,6 +187,7 @@ class AsyncStorage:
 
     async def close(self) -> None:
         """Give up connections; may be called twice. Addresses that were given out stay good."""
+        self._hands.closed.set()
         await threads.store(self._driver.close)
 
     # --- storing ----------------------------------------------------------------------------------------------
@@ -249,7 +262,7 @@ class AsyncStorage:
         most = self._driver.limits.link_s
         if lasts_s <= 0 or (most is not None and lasts_s > most):
             limit = "" if most is None else f" and at most {most:,.0f}"
-            raise UsageError(f"expires_s is {lasts_s:,.0f}; a signed address of {self!r} lasts more than 0 s{limit}.")
+            raise UsageError(f"expires_s is {lasts_s:,.0f}; a signed address lasts more than 0 s{limit} here.")
         return lasts_s
 
     def _key(self, text: str) -> str:

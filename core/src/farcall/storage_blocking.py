@@ -29,6 +29,11 @@ class Storage:
     def __repr__(self) -> str:
         return repr(self._async).replace("AsyncStorage", "Storage")
 
+    @property
+    def link_s(self) -> float:
+        """How long its signed addresses last, in seconds, unless they are asked for otherwise."""
+        return self._async.link_s
+
     def __enter__(self) -> Self:
         return self
 

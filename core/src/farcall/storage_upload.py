@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from farcall import threads
-from farcall.errors import AuthRefused, FileError, ServiceError
+from farcall.errors import AuthRefused, FileError, ServiceError, UsageError
 from farcall.storage_driver import StorageDriver, UploadLost
 from farcall.storage_journal import Journal, UnderWay
 from farcall.storage_source import Part, PartSource
@@ -35,13 +36,17 @@ class Hands:
         self._renewing = asyncio.Lock()
         self.parts = asyncio.Semaphore(PARTS_AT_ONCE)
         self.small = asyncio.Semaphore(SMALL_AT_ONCE)
+        self.closed = threading.Event()
 
     async def do(self, step: Callable[..., T], *args: Any) -> T:
         """Take a step, and take it again if there is a newer credential than the one that was refused.
 
         Raises:
             AuthRefused: There is none, or it is refused too.
+            UsageError: The storage was closed.
         """
+        if self.closed.is_set():
+            raise UsageError("This storage was closed; open it again.")
         renewals = self._renewals
         try:
             return await threads.store(step, *args)
