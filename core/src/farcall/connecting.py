@@ -43,16 +43,37 @@ async def open_engine(wish: Wish) -> tuple[Engine, ServiceSpec]:
     """
     sender = wish.sender or _default_sender()
     try:
-        if wish.binding is None:
-            return await _recognised(wish, sender)
-        engine = await _engine(provider(wish.binding.provider), wish.binding, sender, wish.api_key)
-        document = wish.document or await _own_document(engine)
-        if document is None and not engine.binding.endpoints:
-            document = await _discovered(engine, {})
-        return engine, await _described(engine, document, wish.api_key)
+        engine, spec = await _opened(wish, sender)
+        await _open_storage(engine)
+        return engine, spec
     except BaseException:
         await sender.close()
         raise
+
+
+async def _opened(wish: Wish, sender: Sender) -> tuple[Engine, ServiceSpec]:
+    if wish.binding is None:
+        return await _recognised(wish, sender)
+    engine = await _engine(provider(wish.binding.provider), wish.binding, sender, wish.api_key)
+    document = wish.document or await _own_document(engine)
+    if document is None and not engine.binding.endpoints:
+        document = await _discovered(engine, {})
+    return engine, await _described(engine, document, wish.api_key)
+
+
+async def _open_storage(engine: Engine) -> None:
+    """Open the storage that takes the service's large files, if it has one.
+
+    Raises:
+        ConfigError: It cannot be opened, or there is only a threshold for it.
+    """
+    binding = engine.binding
+    if binding.storage is not None:
+        from farcall.stores import store_of  # what keeps files is loaded only where files are kept
+
+        engine.storage = await store_of(binding)
+    elif binding.upload_threshold_bytes is not None:
+        raise ConfigError("upload_threshold_bytes= says which files go to a storage; name one with storage=.")
 
 
 def _default_sender() -> Sender:
@@ -65,8 +86,6 @@ def _default_sender() -> Sender:
 
 
 async def _engine(chosen: Provider, binding: Binding, sender: Sender, api_key: str | None) -> Engine:
-    if binding.storage is not None or binding.upload_threshold_bytes is not None:
-        raise ConfigError("storage= and upload_threshold_bytes= are not supported yet; leave them out.")
     checked = binding.described(options=check_options(chosen, binding.options))
     carrier = chosen.transport(checked) or sender
     engine = Engine(chosen, checked, carrier)
