@@ -28,6 +28,8 @@ class Binding:
             nothing does.
         upload_threshold_bytes: Files above it go to the storage, and streams of unknown length; None: only what is
             above the host's own limit.
+        file_params: Name to `File`, a media type (`ImageFile`) or its name: what the parameters of that name are, in
+            every endpoint that has one.
         busy_patience_s: How long a submission that the service refuses as too much is tried again, in seconds, where
             the call has no `timeout_s`; 0: never.
         options: The provider's own options: `url`, `endpoint_id`, …
@@ -42,11 +44,12 @@ class Binding:
     spec: Any
     storage: Any
     upload_threshold_bytes: int | None
+    file_params: Mapping[str, Any]
     busy_patience_s: float
     options: Any
     service: ServiceSpec | None
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting of a service
         self,
         *,
         provider: str,
@@ -54,6 +57,7 @@ class Binding:
         spec: Any = None,
         storage: Any = None,
         upload_threshold_bytes: int | None = None,
+        file_params: Mapping[str, Any] = MappingProxyType({}),
         busy_patience_s: float = 60.0,
         **options: Any,
     ) -> None:
@@ -64,6 +68,7 @@ class Binding:
             "spec": spec,
             "storage": storage,
             "upload_threshold_bytes": upload_threshold_bytes,
+            "file_params": MappingProxyType(dict(file_params)),
             "busy_patience_s": busy_patience_s,
             "options": MappingProxyType(options),
             "service": None,

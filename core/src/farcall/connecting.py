@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -17,12 +18,13 @@ from farcall import config, plugins, threads
 from farcall.binding import Binding
 from farcall.engine import Engine
 from farcall.errors import AuthRefused, ConfigError, FarcallError, KeyMissing, Unreachable, UsageError
+from farcall.filetypes import with_file_params
 from farcall.hookspecs import Flow
 from farcall.jobs import Recognition, Step
 from farcall.keys import find_key
 from farcall.provider import Provider, provider
 from farcall.sources import Wish
-from farcall.spec import ServiceSpec, unique_names
+from farcall.spec import EndpointSpec, ServiceSpec, unique_names
 from farcall.wire import Document, Request, Response, Sender, origin, without_query
 
 REFUSED: Final = frozenset({401, 403})
@@ -282,6 +284,8 @@ async def _described(engine: Engine, document: Document | None, api_key: str | N
     spec = ServiceSpec() if document is None else await _read(engine, document)
     if binding.endpoints:
         spec = spec.model_copy(update={"endpoints": binding.endpoints})
+    if binding.file_params:
+        spec = spec.model_copy(update={"endpoints": _with_files(spec.endpoints, binding.file_params)})
     spec = spec.model_copy(update={"endpoints": unique_names(spec.endpoints)})
     before = engine.origin
     engine.describe(spec)
@@ -289,6 +293,26 @@ async def _described(engine: Engine, document: Document | None, api_key: str | N
         given = api_key if before == ORIGINLESS else None
         engine.courier.credential = find_key(engine.provider.name, engine.facts.url, engine.facts, argument=given)
     return spec
+
+
+def _with_files(endpoints: Iterable[EndpointSpec], file_params: Mapping[str, Any]) -> tuple[EndpointSpec, ...]:
+    """The endpoints, their parameters of these names files.
+
+    Raises:
+        ConfigError: No endpoint has such a parameter, or its type is no file's.
+    """
+    made, left = [], set(file_params)
+    for endpoint in endpoints:
+        mine = {name: kind for name, kind in file_params.items() if name in endpoint.parameters}
+        left -= mine.keys()
+        try:
+            parameters = MappingProxyType(with_file_params(endpoint.parameters, mine))
+        except ValueError as error:
+            raise ConfigError(f"file_params: {error}.") from error
+        made.append(endpoint.model_copy(update={"parameters": parameters}) if mine else endpoint)
+    if left:
+        raise ConfigError(f"file_params names {min(left)!r}, which no endpoint of this service takes.")
+    return tuple(made)
 
 
 async def _read(engine: Engine, document: Document) -> ServiceSpec:
