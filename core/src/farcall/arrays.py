@@ -41,7 +41,7 @@ def png(array: Any) -> bytes:
             "height x width or height x width x 1 to 4 channels"
         )
     height, width, channels = pixels.shape
-    rows = pixels.astype(pixels.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
+    rows = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
     lines = np.zeros((height, rows.shape[1] + 1), np.uint8)  # each line begins with its filter, here none
     lines[:, 1:] = rows
     head = struct.pack(">2I5B", width, height, pixels.dtype.itemsize * 8, CHANNELS[channels], 0, 0, 0)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 from farcall import digests, replies
 from farcall.errors import FileError, Unreachable
-from farcall.fetching import Fetch
+from farcall.fetching import Fetch, give_up
 from farcall.wire import FileValue, Response
 
 MOST_LINKS: Final = 200
@@ -54,8 +55,9 @@ class Download:
         for _ in range(MOST_LINKS):
             before = self._at
             try:
-                async for chunk in self._link():
-                    yield chunk
+                async with aclosing(self._link()) as pieces:
+                    async for chunk in pieces:
+                        yield chunk
             except (Unreachable, FileError) as error:
                 fruitless = 0 if self._at > before else fruitless + 1
                 if not self._may_pass(error) or fruitless == FRUITLESS:
@@ -78,7 +80,7 @@ class Download:
                 self._take(chunk)
                 yield chunk
         finally:
-            response.drop()
+            await give_up(response)
         if self._size is not None and self._at < self._size:  # a host without framing ends as a broken link does
             raise Unreachable(f"it ended after {self._at:,} of {self._size:,} bytes")
 

@@ -57,6 +57,13 @@ async def follow(send: Callable[[Request], Awaitable[Response]], request: Reques
     )
 
 
+async def give_up(response: Response) -> None:
+    """Read nothing more of a reply, and end the connection that was opened for it alone."""
+    response.drop()
+    if isinstance(response.body, _Closing):
+        await response.body.sender.close()
+
+
 def _onward(request: Request, place: str) -> str:
     try:
         onward = urljoin(request.url, place)
@@ -74,12 +81,8 @@ class _Closing:
         self.body, self.sender = body, sender
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self.body.chunks():
-                yield chunk
-        finally:
-            self.body.drop()
-            await self.sender.close()
+        async for chunk in self.body.chunks():
+            yield chunk
 
     async def read(self, limit: int) -> bytes:
         try:

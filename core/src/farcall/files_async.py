@@ -72,7 +72,7 @@ class AsyncFile:
         size = "size unknown" if self.size is None else f"{self.size:,} bytes"
         return f"<{type(self).__name__} {self.name!r} {self.media_type}, {size}>"
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes]:
         """The bytes, piece by piece; a link that breaks is taken up again where the host can.
 
         Raises:
@@ -96,8 +96,9 @@ class AsyncFile:
             async for chunk in self._whole(self.value.body.chunks()):
                 yield chunk
             return
-        async for chunk in Download(self.value, self._fetch, self._moved).chunks():
-            yield chunk
+        async with contextlib.aclosing(Download(self.value, self._fetch, self._moved).chunks()) as pieces:
+            async for chunk in pieces:
+                yield chunk
         if self._fetched is not None:
             self._fetched()
 
@@ -124,14 +125,19 @@ class AsyncFile:
             FileError: It cannot be fetched, is not whole, or comes from elsewhere and has more than 4 GiB.
         """
         parts: list[bytes] = []
-        async for chunk in self.chunks():
-            if max(self._received, self._expected or 0) > MOST_READ_BYTES and not isinstance(self.value.body, HERE):
-                raise FileError(
-                    f"{self.name!r} is said to have {max(self._received, self._expected or 0):,} bytes; more than "
-                    f"{MOST_READ_BYTES:,} are not read into memory. Save it, or open it."
-                )
-            parts.append(chunk)
+        async with contextlib.aclosing(self.chunks()) as pieces:
+            async for chunk in pieces:
+                self._check_memory()
+                parts.append(chunk)
         return b"".join(parts)
+
+    def _check_memory(self) -> None:
+        size = max(self._received, self._expected or 0)
+        if size > MOST_READ_BYTES and not isinstance(self.value.body, HERE):
+            raise FileError(
+                f"{self.name!r} is said to have {size:,} bytes; more than {MOST_READ_BYTES:,} are not read into "
+                "memory. Save it, or open it."
+            )
 
     async def save(self, target: str | os.PathLike[str]) -> Path:
         """Write the file to a path, or into a folder under its own name; whole or not at all.
@@ -159,7 +165,11 @@ class AsyncFile:
             return local
         spool = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=1 << 20))  # noqa: SIM115 - handed to the caller
         folder = Path(tempfile.gettempdir())
-        await saving.spool(spool, self.chunks(), lambda: saving.check_room(folder, self.name, self._expected))
+        try:
+            await saving.spool(spool, self.chunks(), lambda: saving.check_room(folder, self.name, self._expected))
+        except BaseException:
+            spool.close()
+            raise
         spool.seek(0)
         return spool
 

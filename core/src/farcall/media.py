@@ -33,6 +33,8 @@ TOOLKIT: Final = "media_toolkit"
 RATE_HZ: Final = 44_100
 """Samples a second of a sound that is a bare array (media-toolkit 0.2.24, `AudioFile.from_np_array`)."""
 CHUNK_BYTES: Final = 1 << 18
+HELD_BYTES: Final = 1 << 20
+"""A file from elsewhere up to this size is a media object in memory."""
 
 
 class Kind(StrEnum):
@@ -191,10 +193,11 @@ class _MediaBody:
 
 
 async def media_file(file: AsyncFile, kind: Kind | None = None) -> Any:
-    """A file as media-toolkit's object, read from the disk when it is wanted.
+    """A file as media-toolkit's object; a large one is read from the disk when it is wanted.
 
     Args:
-        file: On this machine or elsewhere; what is elsewhere is fetched to a temporary file, gone with the object.
+        file: On this machine or elsewhere; what is large and elsewhere is fetched to a temporary file, gone with the
+            object.
         kind: Which class; None: by the file's media type.
 
     Raises:
@@ -203,9 +206,12 @@ async def media_file(file: AsyncFile, kind: Kind | None = None) -> Any:
     """
     toolkit = await threads.run(needed, TOOLKIT)
     first = file.media_type.partition("/")[0]
-    made = getattr(toolkit, kind or _BY_TYPE.get(first, Kind.ANY))()
+    name = safe_name(file.name)
+    made = getattr(toolkit, kind or _BY_TYPE.get(first, Kind.ANY))(file_name=name, content_type=file.media_type)
     if isinstance(file.value.body, PathBody):
         return await threads.run(made.from_file, file.value.body.path)
+    if file.size is not None and file.size <= HELD_BYTES:
+        return await threads.run(made.from_bytes, await file.read())
     folder = Path(await threads.run(tempfile.mkdtemp, prefix="farcall-media-"))
     weakref.finalize(made, shutil.rmtree, folder, ignore_errors=True)
     return await threads.run(made.from_file, str(await file.save(folder)))

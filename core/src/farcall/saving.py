@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -25,7 +25,7 @@ _DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNOREC
 
 
 async def save(
-    target: str | os.PathLike[str], name: str, pieces: AsyncIterator[bytes], expected: Callable[[], int | None]
+    target: str | os.PathLike[str], name: str, pieces: AsyncGenerator[bytes], expected: Callable[[], int | None]
 ) -> Path:
     """Write pieces to a path, or into a folder under a name of its own.
 
@@ -60,7 +60,7 @@ async def save(
     return path
 
 
-async def spool(stream: BinaryIO, pieces: AsyncIterator[bytes], begin: Callable[[], None] = lambda: None) -> None:
+async def spool(stream: BinaryIO, pieces: AsyncGenerator[bytes], begin: Callable[[], None] = lambda: None) -> None:
     """Write pieces to an open file, each batch while the next comes in.
 
     Args:
@@ -72,16 +72,17 @@ async def spool(stream: BinaryIO, pieces: AsyncIterator[bytes], begin: Callable[
     size = 0
     writing: asyncio.Future[None] | None = None
     try:
-        async for piece in pieces:
-            if not size and writing is None:
-                begin()
-            batch.append(piece)
-            size += len(piece)
-            if size >= BATCH_BYTES:
-                if writing is not None:
-                    await writing
-                writing = asyncio.ensure_future(threads.run(stream.writelines, batch))
-                batch, size = [], 0
+        async with contextlib.aclosing(pieces):
+            async for piece in pieces:
+                if not size and writing is None:
+                    begin()
+                batch.append(piece)
+                size += len(piece)
+                if size >= BATCH_BYTES:
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.ensure_future(threads.run(stream.writelines, batch))
+                    batch, size = [], 0
         if writing is not None:
             await writing
         await threads.run(stream.writelines, batch)
