@@ -52,7 +52,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 env=self._env,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one call of prctl, no lock
             )
 
     def wait(self, ready):
@@ -118,8 +118,7 @@ class Azure:
     @property
     def connection_string(self):
         return (
-            f"DefaultEndpointsProtocol=http;AccountName={AZURE_ACCOUNT};AccountKey={AZURE_KEY};"
-            f"BlobEndpoint={self.url};"
+            f"DefaultEndpointsProtocol=http;AccountName={AZURE_ACCOUNT};AccountKey={AZURE_KEY};BlobEndpoint={self.url};"
         )
 
     def service(self):
@@ -150,7 +149,7 @@ def seaweedfs(folder):
     data = folder / "seaweedfs"
     data.mkdir()
     fixed = ("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.port.iceberg=0", "-s3.port.lance=0", "-admin.ui=false")
-    quiet = ("-webdav=false", "-master.telemetry=false")
+    quiet = ("-webdav=false", "-master.telemetry=false", "-s3.iam.readOnly=false")
     command = [WEED, f"-logdir={folder}", "mini", f"-dir={data}", *fixed, *quiet]
     command += [f"-{name}={port}" for name, port in ports.items()]
     env = {"AWS_ACCESS_KEY_ID": S3_KEY, "AWS_SECRET_ACCESS_KEY": S3_SECRET, "GOMEMLIMIT": "400MiB", "GOGC": "50"}

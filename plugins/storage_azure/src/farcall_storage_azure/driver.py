@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
@@ -56,7 +55,7 @@ class AzureDriver(StorageDriver):
 
     def put_part(self, key: str, upload: str, number: int, content: bytes) -> str:
         """Put Block; the receipt is the block's id, of one length for all blocks of a blob."""
-        block = base64.b64encode(f"{upload}-{number:06d}".encode()).decode()
+        block = f"{upload}-{number:06d}"
         self._do(lambda: self._blob(key).stage_block(block, content, length=len(content)))
         return block
 

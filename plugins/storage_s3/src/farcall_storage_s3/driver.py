@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC
@@ -55,7 +56,8 @@ class S3Driver(StorageDriver):
 
     def put_part(self, key: str, upload: str, number: int, content: bytes) -> str:
         """UploadPart; the receipt is the ETag and the checksum."""
-        told = self._do("upload_part", Key=self._prefix + key, UploadId=upload, PartNumber=number, Body=content)
+        body = io.BytesIO(content)  # boto3 copies plain bytes, and sends them before it is told whether it may
+        told = self._do("upload_part", Key=self._prefix + key, UploadId=upload, PartNumber=number, Body=body)
         return f"{told['ETag']} {told.get('ChecksumCRC32', '')}".strip()
 
     def finish(self, key: str, upload: str, receipts: Sequence[str], media_type: str) -> None:  # noqa: ARG002 - told at the beginning
