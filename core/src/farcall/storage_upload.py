@@ -148,11 +148,7 @@ class Upload:
         self._tell(min(len(receipts) * begun.part_bytes, self._source.size or 0))
 
         async def send(part: Part) -> None:
-            number, content = part
-            receipt, length = await self._hands.do(self._put_part, begun, number, content)
-            receipts[number] = receipt
-            if kept:
-                await threads.run(self._journal.arrived, self._place, begun, number, receipt)
+            receipts[part[0]], length = await self._hands.do(self._put_part, begun, part, kept)
             self._tell(length)
 
         parts = self._source.parts(begun.part_bytes, begun.receipts)
@@ -163,9 +159,14 @@ class Upload:
                     task.add_done_callback(lambda _: self._hands.parts.release())  # also of one that never began
         return receipts
 
-    def _put_part(self, begun: UnderWay, number: int, content: Callable[[], bytes]) -> tuple[str, int]:
+    def _put_part(self, begun: UnderWay, part: Part, kept: bool) -> tuple[str, int]:  # noqa: FBT001
+        """Store a part and write it down, in one go on one thread: if we are stopped here, it still counts."""
+        number, content = part
         piece = content()
-        return self._driver.put_part(begun.key, begun.upload, number, piece), len(piece)
+        receipt = self._driver.put_part(begun.key, begun.upload, number, piece)
+        if kept:
+            self._journal.arrived(self._place, begun, number, receipt)
+        return receipt, len(piece)
 
     async def _next(self, parts: AsyncGenerator[Part]) -> Part | None:
         """The next part, once there is room for it in memory."""

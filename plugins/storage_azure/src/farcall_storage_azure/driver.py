@@ -134,7 +134,7 @@ class AzureDriver(StorageDriver):
         try:
             return step()
         except FAULTS as error:
-            told = fault(error, self._access.client.container_name)
+            told = fault(error, self._access.client.container_name, self._access.sas)
         raise told
 
 
