@@ -1,9 +1,16 @@
 """Files of any kind and size go in and come out, whole, seen on their way; bad ones are told, and nothing hangs."""
 
 import asyncio
+import base64
+import contextlib
+import hashlib
 import io
 import os
+import pty
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import farcall
 import pytest
@@ -247,6 +254,20 @@ def test_a_key_is_not_shown_to_another_host_that_a_result_lies_at(raw_server):
     assert "signature" not in repr(file)
 
 
+@pytest.mark.parametrize("size", [10, 2_000_000], ids=["small", "large"])
+def test_a_reply_that_is_itself_the_file_is_held_to_its_digest_too(size, raw_server):
+    for digest, whole in ((hashlib.md5(b"x" * size).digest(), True), (b"0" * 16, False)):  # noqa: S324 - as hosts do
+        extra = f"content-md5: {base64.b64encode(digest).decode()}\r\n"
+        host = raw_server(always(answer(200, b"x" * size, "image/png", extra)))
+        endpoint = farcall.EndpointSpec(path="/go", method="GET", job=False)
+        with farcall.connect(farcall.Binding(provider="openapi", url=host.url, endpoints=[endpoint])) as svc:
+            if whole:
+                assert len(svc.go().read()) == size
+            else:
+                with pytest.raises(FileError, match="its md5 digest differs"):
+                    svc.go().read()
+
+
 def test_a_content_type_that_lies_fools_nobody(svc):
     from PIL import Image
 
@@ -256,6 +277,61 @@ def test_a_content_type_that_lies_fools_nobody(svc):
     assert back.to_pil().size == (2, 2)
     with pytest.raises(FileError, match="is no image"):
         svc.same(f=File.from_bytes(b"<html>", name="x.png", media_type="image/png")).to_pil()
+
+
+# --- in a terminal -----------------------------------------------------------------------------------------------
+
+
+class Held:
+    """An app that takes a body in, and gives a file out, no further than it is let."""
+
+    def __init__(self, app):
+        self.app = app
+        self.taking, self.giving = threading.Event(), threading.Event()
+
+    async def __call__(self, scope, receive, send):
+        async def held_receive():
+            message = await receive()
+            if message.get("more_body"):
+                await asyncio.to_thread(self.taking.wait, 30)
+            return message
+
+        async def held_send(message):
+            await send(message)
+            if message["type"] == "http.response.body" and message.get("more_body"):
+                await asyncio.to_thread(self.giving.wait, 30)
+
+        held = scope["type"] == "http" and scope["path"] != "/openapi.json"
+        await self.app(scope, held_receive if held else receive, held_send if held else send)
+
+
+def test_a_terminal_shows_what_goes_up_and_what_comes_down(app, serve, tmp_path):
+    held = Held(app)
+    url = serve(held).url
+    (tmp_path / "big.bin").write_bytes(BIG * 8)
+    ours, theirs = pty.openpty()
+    words = ["call", url, "same", f"f=@{tmp_path / 'big.bin'}", "--save", str(tmp_path / "out")]
+    with subprocess.Popen(
+        [sys.executable, "-c", "from farcall.cli import main; main()", *words],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    ) as running:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the other end has closed
+            while piece := os.read(ours, 65536):
+                shown += piece
+                if b"uploading" in shown:
+                    held.taking.set()
+                if b"downloading big.bin" in shown:
+                    held.giving.set()
+        os.close(ours)
+        (path,) = [running.stdout.read().strip().strip('"')]
+    assert running.returncode == 0
+    assert Path(path).read_bytes() == BIG * 8
+    assert held.taking.is_set()
+    assert held.giving.is_set()
 
 
 # --- through a storage -------------------------------------------------------------------------------------------

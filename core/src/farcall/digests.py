@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from farcall.errors import FileError
+
 HEADERS: Final = ("repr-digest", "content-digest", "digest", "content-md5")
 """RFC 9530's two, RFC 3230's, RFC 1864's; the first two name algorithms as `sha-256=:…:`, the third as `SHA-256=…`."""
 
@@ -41,13 +43,22 @@ class Promise:
         """Whether the bytes so far are what was promised."""
         return self._hash.digest() == self._expected
 
+    def check(self, name: str) -> None:
+        """Raise `FileError` if all of a file's bytes are not what was promised."""
+        if not self.kept:
+            raise FileError(
+                f"{name!r} is not what its host promised: its {self.algorithm} digest differs. Fetch it again."
+            )
+
 
 def promised(headers: Mapping[str, str]) -> Promise | None:
     """The digest a whole reply's headers promise; None if they promise none that we can tell.
 
     Args:
-        headers: Of a reply that is the whole file (not a part of it), uncompressed.
+        headers: Of a reply that is the whole file, not a part of it.
     """
+    if headers.get("content-encoding", "identity") != "identity":
+        return None  # it is of the compressed bytes, which nobody keeps
     entries = dict(_entries(headers))
     for algorithm in ALGORITHMS:
         if algorithm in entries:

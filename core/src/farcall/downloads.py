@@ -125,11 +125,8 @@ class Download:
         self._moved(self._at, self._size)
 
     def _check(self) -> None:
-        if self._promise is not None and not self._promise.kept:
-            raise FileError(
-                f"{self._name!r} is not what its host promised: its {self._promise.algorithm} digest differs. "
-                "Fetch it again."
-            )
+        if self._promise is not None:
+            self._promise.check(self._name)
 
     def _may_pass(self, error: Unreachable | FileError) -> bool:
         if isinstance(error, FileError):
