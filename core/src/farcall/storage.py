@@ -64,7 +64,7 @@ class AsyncStorage:
         """The same storage for another event loop; it ends with this one."""
         kept, expires = self._journal, self._expire_after_s
         twin = AsyncStorage(self._driver, link_s=self._link_s, expire_after_s=expires, journal=kept)
-        twin._hands.closed = self._hands.closed  # noqa: SLF001 - of its own kind
+        twin._hands.closed = self._hands.closed
         return twin
 
     async def __aenter__(self) -> Self:

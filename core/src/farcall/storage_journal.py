@@ -7,8 +7,8 @@ import logging
 import os
 import secrets
 import sqlite3
-import tempfile
 import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,26 +75,35 @@ class Journal:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._process = os.getpid()
-        self._spare: tempfile.TemporaryDirectory[str] | None = None
+        self._end: weakref.finalize[..., Journal] | None = None
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         """The connection, within one transaction; made anew after a fork, whose parent's must not be touched."""
         with self._lock:
-            if self._connection is None or self._process != os.getpid():
-                self._process = os.getpid()
-                self._connection = self._connect()
-            with self._connection:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection
+            connection = self._connection
+            if connection is None or self._process != os.getpid():
+                connection = self._connection = self._made_anew()
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+
+    def _made_anew(self) -> sqlite3.Connection:
+        if self._end is not None:
+            self._end.detach()
+            _abandoned.append(self._connection)
+        connection = self._connect()
+        self._process = os.getpid()
+        self._end = weakref.finalize(self, connection.close)
+        self._end.atexit = False  # the system closes it then, also in a fork
+        return connection
 
     def _connect(self) -> sqlite3.Connection:
         try:
             return _opened(self._folder)
         except (OSError, sqlite3.Error) as error:
             log.warning("No journal of uploads can be kept in %s (%s): none will resume.", self._folder, error)
-        self._spare = tempfile.TemporaryDirectory(prefix="farcall-")
-        return _opened(Path(self._spare.name))
+        return _ready(":memory:")
 
     def secret(self) -> bytes:
         """32 random bytes that this user keeps for good."""
@@ -190,6 +199,10 @@ class Journal:
         return [UnderWay(row[0], row[1], row[2], {}) for row in rows]
 
 
+_abandoned: list[sqlite3.Connection | None] = []
+"""Connections of the process that forked, kept alive in the child so that nothing there closes them."""
+
+
 def _opened(folder: Path) -> sqlite3.Connection:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / FILE_NAME
@@ -205,7 +218,7 @@ def _opened(folder: Path) -> sqlite3.Connection:
         return _ready(path)
 
 
-def _ready(path: Path) -> sqlite3.Connection:
+def _ready(path: Path | str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
