@@ -1,6 +1,7 @@
 """What a large file costs each way: memory on both sides, and bytes a second beside curl's; and many small ones.
 
-Args: how many MiB the large file has (1024). Linux, with curl.
+Args: how many MiB the large file has (1024); then, if wanted, the interpreter of an environment with fastsdk 0.4.26,
+which sends 200 MB beside us. Linux, with curl.
 """
 
 import json
@@ -19,6 +20,7 @@ from serving import running
 MIB = 1 << 20
 WARM_UP_MIB = 16
 ROUNDS = 3
+RIVAL_MIB = 191
 SMALL_FILES = 2000
 SMALL_BYTES = 10_000
 MOST_CLIENT_MIB, MOST_SERVER_MIB, LEAST_OF_CURL, LEAST_SPEEDUP = 48, 64, 0.8, 5.0
@@ -33,6 +35,8 @@ def main() -> int:
             faults = [*upload(url, big, warm, server, size), *download(url, folder, server, size)]
         with running("file_service.py", str(big)) as (url, _):
             faults += many(url, Path(folder))
+            if len(sys.argv) > 2:
+                beside_fastsdk(sys.argv[2], url, str(warm), made(Path(folder, "rival.bin"), RIVAL_MIB))
     for fault in faults:
         print("MISSED:", fault)
     return bool(faults)
@@ -120,6 +124,18 @@ def compared(endpoint: farcall.Endpoint, paths: list[Path], what: str) -> float:
         f"other ({alone / took:.1f}x)"
     )
     return alone / took
+
+
+def beside_fastsdk(python: str, url: str, warm: str, big: Path) -> None:
+    script = str(Path(__file__).with_name("files_fastsdk.py"))
+    for _ in range(ROUNDS):
+        done = subprocess.run([python, script, url, warm, str(big)], check=True, capture_output=True, text=True)
+        theirs = json.loads(done.stdout.splitlines()[-1])
+        ours = child("up", url, warm, str(big))
+        print(
+            f"{RIVAL_MIB} MiB: {ours['s']:.2f} s and {ours['grown']:.0f} MiB; fastsdk {theirs['s']:.2f} s and "
+            f"{theirs['grown']:.0f} MiB"
+        )
 
 
 # --- one transfer in a process of its own ----------------------------------------------------------------------------

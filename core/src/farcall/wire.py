@@ -17,6 +17,8 @@ from pydantic_core import from_json, to_json
 from farcall import errors, threads
 
 CHUNK_BYTES: Final = 256 * 1024
+BATCH_CHUNKS: Final = 4
+"""How many pieces of a file one visit to the disk brings: a visit costs more than reading a piece."""
 
 
 @runtime_checkable
@@ -78,15 +80,16 @@ class PathBody:
                 yield content
             return
         handle = await threads.run(self.open)
-        reading = asyncio.ensure_future(threads.run(handle.read, CHUNK_BYTES))
+        reading = asyncio.ensure_future(threads.run(_batch, handle, self.length))
         try:
             left = self.length
-            while chunk := await reading:
-                left -= len(chunk)
+            while batch := await reading:
+                left -= sum(map(len, batch))
                 if left < 0:
                     break
-                reading = asyncio.ensure_future(threads.run(handle.read, min(CHUNK_BYTES, left + 1)))
-                yield chunk  # the next is read while this one is sent
+                reading = asyncio.ensure_future(threads.run(_batch, handle, left))
+                for chunk in batch:  # the next ones are read while these are sent
+                    yield chunk
             if left:
                 raise self._changed()
         finally:
@@ -110,6 +113,20 @@ class PathBody:
             return open(self.path, "rb")  # noqa: PTH123 - handed to the caller
         except OSError as error:
             raise errors.FileError(f"{self.path} can no longer be read: {error.strerror}.") from error
+
+
+def _batch(handle: BinaryIO, left: int) -> list[bytes]:
+    """The next few pieces of a file, and one byte more than there should be left of it; empty at its end."""
+    batch: list[bytes] = []
+    for _ in range(BATCH_CHUNKS):
+        chunk = handle.read(min(CHUNK_BYTES, left + 1))
+        if not chunk:
+            break
+        batch.append(chunk)
+        left -= len(chunk)
+        if left < 0:
+            break
+    return batch
 
 
 @dataclass(frozen=True, slots=True, repr=False)
