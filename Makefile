@@ -2,14 +2,15 @@
 PYTHON ?= python3
 PHOTO ?=
 
-MEMBERS := core plugins/fasttaskapi plugins/openapi server examples/farcall-echo
+MEMBERS := core plugins/fasttaskapi plugins/openapi plugins/storage_s3 plugins/storage_azure plugins/compat server \
+  examples/farcall-echo examples/farcall-folder
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS = never
 export UV_BUILD_CONSTRAINT = constraints.txt
 export PIP_BUILD_CONSTRAINT = constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test rivals check lint types system-deps bench constraints clean
+.PHONY: help install demo test rivals azurite check lint types system-deps bench constraints clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -20,12 +21,15 @@ demo: .venv/installed ## a photograph through a job server on this machine (PHOT
 	@$(BIN)/farcall demo $(if $(PHOTO),--photo "$(PHOTO)")
 
 test: .venv/installed ## every test that needs nothing beside Python packages
-	$(BIN)/pytest -m "not rivals"
+	$(BIN)/pytest -m "not rivals and not azurite"
 
 rivals: .venv/installed ## our providers against other projects' servers and documents, fetched into .rivals
 	$(BIN)/pytest -m rivals tests/rivals
 
-check: lint types test rivals ## what CI runs: lint, types, tests and what needs `make system-deps`
+azurite: .venv/installed ## storages against Azurite, which system-deps puts into .rivals
+	$(BIN)/pytest -m azurite tests/storages
+
+check: lint types test azurite rivals ## what CI runs: lint, types, tests and what needs `make system-deps`
 
 lint: .venv/installed ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -36,11 +40,14 @@ types: .venv/installed ## mypy, strict
 
 system-deps: ## install what tests need beside Python packages
 	command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq npm; }
+	mkdir -p .rivals/azurite && cp tests/storages/azurite/package*.json .rivals/azurite
+	cd .rivals/azurite && npm ci --ignore-scripts --no-audit --no-fund --silent
 
-bench: .venv/installed ## what importing, a call and many jobs cost
+bench: .venv/installed ## what importing, a call, many jobs and large files cost
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/call_overhead.py
 	$(BIN)/python benchmarks/many_jobs.py
+	$(BIN)/python benchmarks/files.py
 
 constraints: .venv/installed ## pin everything anew, at what is newest now
 	$(PYTHON) -m venv .venv/newest

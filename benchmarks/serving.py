@@ -13,15 +13,22 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def service() -> Iterator[str]:
+def service(script: str = "service.py", *args: str) -> Iterator[str]:
     """The address of the running service."""
+    with running(script, *args) as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def running(script: str, *args: str) -> Iterator[tuple[str, int]]:
+    """The address of a running script of this folder, and its process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    script = Path(__file__).with_name("service.py")
+    path = Path(__file__).with_name(script)
     process = subprocess.Popen(
-        [sys.executable, str(script), str(port)], stdout=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, str(path), str(port), *args], stdout=subprocess.DEVNULL, start_new_session=True
     )
     try:
         for _ in range(500):
@@ -29,7 +36,7 @@ def service() -> Iterator[str]:
                 urllib.request.urlopen(f"{url}/health").close()
                 break
             time.sleep(0.02)
-        yield url
+        yield url, process.pid
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(10)

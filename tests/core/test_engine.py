@@ -138,9 +138,7 @@ async def test_a_submission_that_may_have_arrived_is_never_repeated():
     host = Host()
     host.next("submit", CUT)
     async with connected(host) as svc:
-        with pytest.raises(
-            Unreachable, match=r"the link broke.* is not known, so it was not sent again"
-        ):
+        with pytest.raises(Unreachable, match=r"the link broke.* is not known, so it was not sent again"):
             await svc.go()
     assert host.count("submit") == 1
 

@@ -8,7 +8,9 @@ import threading
 import pytest
 from farcall import background, threads
 from farcall.errors import FileError, InputError, JobFailed, ProtocolError, Unreachable, UsageError, WaitTimeout
-from farcall.files import AsyncFile, File, plain_fetch
+from farcall.fetching import plain_fetch
+from farcall.files import File
+from farcall.files_async import AsyncFile
 from farcall.jobs import Snapshot, State
 from farcall.wire import Base64Body, FileValue, Request, Response
 
@@ -41,7 +43,7 @@ class Trickle:
 async def remote(body=None):
     """A result file of a service that was connected on this loop."""
 
-    async def fetch(url):
+    async def fetch(url, headers):
         return Response(status=200, body=body or Trickle())
 
     return AsyncFile(FileValue(name="r.bin", url="http://h/r.bin"), fetch)

@@ -5,12 +5,13 @@ import dataclasses
 import inspect
 from pathlib import Path
 
-from farcall import hookspecs, jobs, wire
+from farcall import hookspecs, jobs, storage_driver, wire
 
 VALUES = (
     hookspecs.ProviderFacts, hookspecs.Call, wire.Request, wire.Response, wire.StreamEvent, wire.Document,
     jobs.Snapshot, jobs.Chunk, jobs.Log, jobs.Missing, jobs.Rejected, jobs.JobRef, jobs.Event,
     wire.FileValue, wire.FilePolicy, hookspecs.Credential, hookspecs.Grant,
+    storage_driver.StoredFile, storage_driver.StorageLimits,
 )  # fmt: skip
 
 PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
@@ -21,7 +22,8 @@ Every hook a plugin can implement, from `farcall.hookspecs`. Mark yours with `@f
 you do not need. How they fit together: [write-a-provider.md](write-a-provider.md).
 
 A plugin is found by its entry point's group: `farcall.providers` and `farcall.extensions` hold modules with hooks,
-`farcall.commands` a `typer.Typer` that becomes a command of `farcall`.
+`farcall.storages` modules with `farcall_storage`, `farcall.commands` a `typer.Typer` that becomes a command of
+`farcall`.
 """
 
 

@@ -13,9 +13,9 @@ from farcall import errors
 from house.repository import ROOT
 
 MOST_NAMES = 30
-PAIRS = [("Service", "AsyncService"), ("Endpoint", "AsyncEndpoint"), ("Job", "AsyncJob"), ("File", "AsyncFile")]
-ONLY_ASYNC = {"chunks"}
-"""A file's pieces as they come; the blocking face has `open()`."""
+PAIRS = [(name, f"Async{name}") for name in ("Service", "Endpoint", "Job", "File", "Storage")]
+ONLY_ASYNC = {"chunks", "alike"}
+"""A file's pieces as they come, for which the blocking face has `open()`; a storage for another event loop."""
 ONLY_BLOCKING = {"carried", "public"}
 """What the core asks a file argument, which is always of this kind."""
 
@@ -73,7 +73,7 @@ def test_both_colours_have_the_same_verbs_with_the_same_signatures(blocking, asy
         assert parameters(ours[name]) == parameters(theirs[name]), name
 
 
-@pytest.mark.parametrize("verb", ["connect", "gather", "as_completed"])
+@pytest.mark.parametrize("verb", ["connect", "gather", "as_completed", "open_storage"])
 def test_a_function_and_its_asynchronous_twin_have_one_signature(verb):
     assert parameters(getattr(farcall, verb)) == parameters(getattr(farcall, f"{verb}_async"))
 

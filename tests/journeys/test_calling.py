@@ -255,7 +255,7 @@ def test_a_misspelt_option_is_named_and_a_wrong_endpoint_too(url):
         farcall.Binding(
             provider="fasttaskapi", url=url, endpoints=[{"path": "/add", "parameters": {"a": {"type": "intt"}}}]
         )
-    with pytest.raises(errors.ConfigError, match="not supported yet"):
+    with pytest.raises(errors.ConfigError, match=r"no \[storages\.media\]"):
         farcall.connect(url, storage="media", provider="fasttaskapi")
     spec = farcall.EndpointSpec(path="/add", parameters={"a": farcall.Parameter(int, place="query")})
     assert spec.parameters["a"].place == "query"

@@ -77,6 +77,31 @@ def keep(file: farcall.File, folder: Path) -> None:
         assert_type(stream, BinaryIO)
 
 
+def store(photo: Path) -> None:
+    """A storage by address and by name; what it gives."""
+    with farcall.open_storage("s3://bucket/jobs", region="eu-central-1", expire_after_s=3600) as storage:
+        assert_type(storage, farcall.Storage)
+        url = storage.upload(photo, expires_s=60, progress=print)
+        assert_type(url, str)
+        assert_type(storage.download(url), farcall.File)
+        assert_type(storage.signed_url("a.txt", 60, method="PUT"), str)
+        assert_type(storage.exists(url), bool)
+        assert_type([file.size for file in storage.list("a/")], list[int])
+        assert_type(storage.clean_up(), int)
+        storage.delete(url)
+        farcall.connect(KITCHEN, storage=storage, upload_threshold_bytes=10_000_000)
+    farcall.connect(KITCHEN, storage="media")
+
+
+async def store_async(photo: Path) -> None:
+    """The same verbs, awaited."""
+    async with farcall.open_storage_async("media") as storage:
+        assert_type(storage, farcall.AsyncStorage)
+        url = await storage.upload(photo, key="photos/1.png")
+        assert_type(await storage.download(url), farcall.AsyncFile)
+        assert_type([file.key async for file in storage.list()], list[str])
+
+
 def handle(svc: farcall.Service) -> None:
     """What an error carries."""
     try:

@@ -9,13 +9,17 @@ if TYPE_CHECKING:
     from farcall import errors, plugins
     from farcall.binding import Binding
     from farcall.blocking import Endpoint, Job, Service, as_completed, gather
-    from farcall.files import AsyncFile, File
+    from farcall.files import File
+    from farcall.files_async import AsyncFile
     from farcall.hookspecs import hookimpl
     from farcall.jobs import Snapshot, State
     from farcall.keys import settings
     from farcall.opening import connect, connect_async
     from farcall.service import AsyncEndpoint, AsyncJob, AsyncService, as_completed_async, gather_async
     from farcall.spec import EndpointSpec, Parameter, ServiceSpec
+    from farcall.storage import AsyncStorage
+    from farcall.storage_blocking import Storage
+    from farcall.storage_opening import open_storage, open_storage_async
 
 __version__ = "0.1.0"
 
@@ -24,6 +28,7 @@ __all__ = [
     "AsyncFile",
     "AsyncJob",
     "AsyncService",
+    "AsyncStorage",
     "Binding",
     "Endpoint",
     "EndpointSpec",
@@ -34,6 +39,7 @@ __all__ = [
     "ServiceSpec",
     "Snapshot",
     "State",
+    "Storage",
     "as_completed",
     "as_completed_async",
     "connect",
@@ -42,15 +48,18 @@ __all__ = [
     "gather",
     "gather_async",
     "hookimpl",
+    "open_storage",
+    "open_storage_async",
     "plugins",
     "settings",
 ]
 
 _HOMES = {
     "AsyncEndpoint": "service",
-    "AsyncFile": "files",
+    "AsyncFile": "files_async",
     "AsyncJob": "service",
     "AsyncService": "service",
+    "AsyncStorage": "storage",
     "Binding": "binding",
     "Endpoint": "blocking",
     "EndpointSpec": "spec",
@@ -61,6 +70,7 @@ _HOMES = {
     "ServiceSpec": "spec",
     "Snapshot": "jobs",
     "State": "jobs",
+    "Storage": "storage_blocking",
     "as_completed": "blocking",
     "as_completed_async": "service",
     "connect": "opening",
@@ -68,6 +78,8 @@ _HOMES = {
     "gather": "blocking",
     "gather_async": "service",
     "hookimpl": "hookspecs",
+    "open_storage": "storage_opening",
+    "open_storage_async": "storage_opening",
     "settings": "keys",
 }
 

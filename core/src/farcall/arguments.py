@@ -15,7 +15,9 @@ from pydantic_core import PydanticSerializationError, SchemaValidator, to_jsonab
 from typing_extensions import TypedDict
 
 from farcall.errors import InputError, PluginError
-from farcall.files import LOCAL, AsyncFile, File
+from farcall.files import LOCAL, File
+from farcall.files_async import AsyncFile
+from farcall.filetypes import mentions_file, with_folders
 from farcall.hints import near
 from farcall.spec import EndpointSpec, Parameter
 
@@ -139,11 +141,6 @@ def shown(kind: Any) -> Any:
     return type(None) if kind is None else kind
 
 
-def mentions_file(kind: Any) -> bool:
-    """Whether a type is a file, or a list or option of files."""
-    return kind is File or kind is AsyncFile or any(mentions_file(part) for part in typing.get_args(kind))
-
-
 def without_numpy(value: Any) -> Any:
     """The value with NumPy's scalars and arrays as Python's numbers and lists, in lists and dicts too."""
     import numpy as np
@@ -180,7 +177,8 @@ def _fallback(value: Any) -> Any:
 def _compiled(endpoint: EndpointSpec) -> Any:
     fields: dict[str, Any] = {}
     for name, parameter in endpoint.parameters.items():
-        kind = Optional[parameter.type] if parameter.default is None else parameter.type  # noqa: UP045
+        taken = with_folders(parameter.type)
+        kind = Optional[taken] if parameter.default is None else taken  # noqa: UP045
         fields[name] = Required[kind] if parameter.required else NotRequired[kind]
     arguments = TypedDict("arguments", fields)  # type: ignore[misc]  # made at run time, for pydantic
     arguments.__pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)  # type: ignore[attr-defined]

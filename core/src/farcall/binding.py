@@ -24,8 +24,12 @@ class Binding:
         provider: An installed provider's name.
         endpoints: What the service offers; empty: it is asked.
         spec: Where its description is (an address, a path, or the parsed document); None: the service is asked.
-        storage: Name of the configured storage that takes large files; None: no storage.
-        upload_threshold_bytes: Files above it go to the storage; None: only those above the host's own limit.
+        storage: What takes large files: a name of farcall.toml, an address (`s3://bucket`), or an open storage; None:
+            nothing does.
+        upload_threshold_bytes: Files above it go to the storage, and streams of unknown length; None: only what is
+            above the host's own limit.
+        file_params: Name to `File`, a media type (`ImageFile`) or its name: what the parameters of that name are, in
+            every endpoint that has one.
         busy_patience_s: How long a submission that the service refuses as too much is tried again, in seconds, where
             the call has no `timeout_s`; 0: never.
         options: The provider's own options: `url`, `endpoint_id`, …
@@ -38,20 +42,22 @@ class Binding:
     provider: str
     endpoints: tuple[EndpointSpec, ...]
     spec: Any
-    storage: str | None
+    storage: Any
     upload_threshold_bytes: int | None
+    file_params: Mapping[str, Any]
     busy_patience_s: float
     options: Any
     service: ServiceSpec | None
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting of a service
         self,
         *,
         provider: str,
         endpoints: Iterable[EndpointSpec | Mapping[str, Any]] = (),
         spec: Any = None,
-        storage: str | None = None,
+        storage: Any = None,
         upload_threshold_bytes: int | None = None,
+        file_params: Mapping[str, Any] = MappingProxyType({}),
         busy_patience_s: float = 60.0,
         **options: Any,
     ) -> None:
@@ -62,6 +68,7 @@ class Binding:
             "spec": spec,
             "storage": storage,
             "upload_threshold_bytes": upload_threshold_bytes,
+            "file_params": MappingProxyType(dict(file_params)),
             "busy_patience_s": busy_patience_s,
             "options": MappingProxyType(options),
             "service": None,

@@ -10,7 +10,8 @@ from typing import Any, Self, TypeVar
 from farcall import background
 from farcall.binding import Binding
 from farcall.errors import FarcallError, ServiceError, UsageError, WaitTimeout
-from farcall.files import AsyncFile, File
+from farcall.files import File
+from farcall.files_async import AsyncFile
 from farcall.jobs import Snapshot, State
 from farcall.service import (
     AsyncEndpoint,

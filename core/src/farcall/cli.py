@@ -6,11 +6,10 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from itertools import count
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -20,9 +19,12 @@ from rich.table import Table
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from farcall import plugins
+from farcall import background, plugins
 from farcall.errors import FarcallError, PluginError, UsageError
 from farcall.spec import EndpointSpec
+
+if TYPE_CHECKING:
+    from farcall.files import File
 
 INTERRUPTED: Final = 130
 REFRESH_S: Final = 0.05
@@ -166,17 +168,29 @@ def _no_constant(name: str) -> None:
 
 
 def _result(job: Any, endpoint: str, timeout_s: float | None) -> Any:
-    """Wait for the result, and show how far the job is where somebody looks on."""
+    """Wait for the result, and show how far the upload and the job are where somebody looks on."""
     if not sys.stderr.isatty():
         return job.result(timeout_s=timeout_s)
     until = time.monotonic() + (math.inf if timeout_s is None else timeout_s)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task(endpoint, total=None)
-        while not job.done() and (left_s := until - time.monotonic()) > 0:
-            doing, total = escape(job.message or job.state), None if job.progress is None else 1.0
-            progress.update(bar, completed=job.progress or 0.0, total=total, description=doing)
-            time.sleep(min(REFRESH_S, left_s))
+    _show(endpoint, lambda: job.done() or time.monotonic() >= until, lambda: (job.message or job.state, job.progress))
     return job.result(timeout_s=None if timeout_s is None else max(0.0, until - time.monotonic()))
+
+
+def _show(title: str, over: Callable[[], bool], look: Callable[[], tuple[str, float | None]]) -> None:
+    """A bar on the terminal until something is over.
+
+    Args:
+        title: What it says at first.
+        over: Whether it is.
+        look: What it says now, and how far it is, 0.0 to 1.0; None if nobody knows.
+    """
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(escape(title), total=None)
+        while not over():
+            doing, part = look()
+            total = None if part is None else 1.0
+            progress.update(bar, completed=part or 0.0, total=total, description=escape(doing))
+            time.sleep(REFRESH_S)
 
 
 def saved(value: Any, folder: Path) -> Any:
@@ -188,7 +202,7 @@ def saved(value: Any, folder: Path) -> Any:
 
     if isinstance(value, File):
         folder.mkdir(parents=True, exist_ok=True)
-        return str(value.save(_free(folder / value.name)))
+        return str(_saved(value, folder))
     if isinstance(value, Mapping):
         return {key: saved(item, folder) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -196,6 +210,14 @@ def saved(value: Any, folder: Path) -> Any:
     return value
 
 
-def _free(path: Path) -> Path:
-    names = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
-    return path if not path.exists() else next(name for name in names if not name.exists())
+def _saved(file: File, folder: Path) -> Path:
+    """The path of a file saved; how much of it has come in is shown where somebody looks on."""
+    if not sys.stderr.isatty():
+        return file.save(folder)
+    saving = background.start(file._async.save(folder))  # noqa: SLF001 - the same file, to be looked at meanwhile
+    try:
+        _show(file.name, saving.done, lambda: (f"downloading {file.name}", file.progress))
+        return saving.result()
+    except BaseException:
+        saving.cancel()
+        raise

@@ -16,7 +16,7 @@ from farcall.spec import EndpointSpec
 
 FILE_NAME: Final = "farcall.toml"
 PREFIX: Final = "FARCALL_"
-OWN: Final = ("endpoints", "spec", "storage", "upload_threshold_bytes", "busy_patience_s")
+OWN: Final = ("endpoints", "spec", "storage", "upload_threshold_bytes", "file_params", "busy_patience_s")
 """What of a service is the core's; everything else beside `provider` and `profiles` is the provider's."""
 
 
@@ -30,6 +30,7 @@ class _Place(BaseModel):
     spec: str | None = None
     storage: str | None = None
     upload_threshold_bytes: int | None = None
+    file_params: Mapping[str, str] = {}
     busy_patience_s: float = 60.0
 
     @property
@@ -56,6 +57,7 @@ class ServiceConfig(_Place):
         spec: Where its description is; None: it is asked.
         storage: Name of the storage that takes its large files; None: none.
         upload_threshold_bytes: Files above it go to the storage; None: only those above the host's own limit.
+        file_params: Name to `File` or a media type's name, for parameters that are files.
         profiles: Profile name to what is different under it.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -16,13 +17,14 @@ from farcall import config, plugins, threads
 from farcall.binding import Binding
 from farcall.engine import Engine
 from farcall.errors import AuthRefused, ConfigError, FarcallError, KeyMissing, Unreachable, UsageError
+from farcall.filetypes import with_file_params
 from farcall.hints import did_you_mean
 from farcall.hookspecs import Flow
 from farcall.jobs import Recognition, Step
 from farcall.keys import find_key
 from farcall.provider import Provider, provider
 from farcall.sources import Wish
-from farcall.spec import ServiceSpec, unique_names
+from farcall.spec import EndpointSpec, ServiceSpec, unique_names
 from farcall.wire import Document, Request, Response, Sender, origin, without_query
 
 REFUSED: Final = frozenset({401, 403})
@@ -43,16 +45,37 @@ async def open_engine(wish: Wish) -> tuple[Engine, ServiceSpec]:
     """
     sender = wish.sender or _default_sender()
     try:
-        if wish.binding is None:
-            return await _recognised(wish, sender)
-        engine = await _engine(provider(wish.binding.provider), wish.binding, sender, wish.api_key)
-        document = wish.document or await _own_document(engine)
-        if document is None and not engine.binding.endpoints:
-            document = await _discovered(engine, {})
-        return engine, await _described(engine, document, wish.api_key)
+        engine, spec = await _opened(wish, sender)
+        await _open_storage(engine)
+        return engine, spec
     except BaseException:
         await sender.close()
         raise
+
+
+async def _opened(wish: Wish, sender: Sender) -> tuple[Engine, ServiceSpec]:
+    if wish.binding is None:
+        return await _recognised(wish, sender)
+    engine = await _engine(provider(wish.binding.provider), wish.binding, sender, wish.api_key)
+    document = wish.document or await _own_document(engine)
+    if document is None and not engine.binding.endpoints:
+        document = await _discovered(engine, {})
+    return engine, await _described(engine, document, wish.api_key)
+
+
+async def _open_storage(engine: Engine) -> None:
+    """Open the storage that takes the service's large files, if it has one.
+
+    Raises:
+        ConfigError: It cannot be opened, or there is only a threshold for it.
+    """
+    binding = engine.binding
+    if binding.storage is not None:
+        from farcall.stores import store_of  # what keeps files is loaded only where files are kept
+
+        engine.storage = await store_of(binding)
+    elif binding.upload_threshold_bytes is not None:
+        raise ConfigError("upload_threshold_bytes= says which files go to a storage; name one with storage=.")
 
 
 def _default_sender() -> Sender:
@@ -65,8 +88,6 @@ def _default_sender() -> Sender:
 
 
 async def _engine(chosen: Provider, binding: Binding, sender: Sender, api_key: str | None) -> Engine:
-    if binding.storage is not None or binding.upload_threshold_bytes is not None:
-        raise ConfigError("storage= and upload_threshold_bytes= are not supported yet; leave them out.")
     checked = binding.described(options=check_options(chosen, binding.options))
     carrier = chosen.transport(checked) or sender
     engine = Engine(chosen, checked, carrier)
@@ -262,6 +283,8 @@ async def _described(engine: Engine, document: Document | None, api_key: str | N
     spec = ServiceSpec() if document is None else await _read(engine, document)
     if binding.endpoints:
         spec = spec.model_copy(update={"endpoints": binding.endpoints})
+    if binding.file_params:
+        spec = spec.model_copy(update={"endpoints": _with_files(spec.endpoints, binding.file_params)})
     spec = spec.model_copy(update={"endpoints": unique_names(spec.endpoints)})
     before = engine.origin
     engine.describe(spec)
@@ -269,6 +292,26 @@ async def _described(engine: Engine, document: Document | None, api_key: str | N
         given = api_key if before == ORIGINLESS else None
         engine.courier.credential = find_key(engine.provider.name, engine.facts.url, engine.facts, argument=given)
     return spec
+
+
+def _with_files(endpoints: Iterable[EndpointSpec], file_params: Mapping[str, Any]) -> tuple[EndpointSpec, ...]:
+    """The endpoints, their parameters of these names files.
+
+    Raises:
+        ConfigError: No endpoint has such a parameter, or its type is no file's.
+    """
+    made, left = [], set(file_params)
+    for endpoint in endpoints:
+        mine = {name: kind for name, kind in file_params.items() if name in endpoint.parameters}
+        left -= mine.keys()
+        try:
+            parameters = MappingProxyType(with_file_params(endpoint.parameters, mine))
+        except ValueError as error:
+            raise ConfigError(f"file_params: {error}.") from error
+        made.append(endpoint.model_copy(update={"parameters": parameters}) if mine else endpoint)
+    if left:
+        raise ConfigError(f"file_params names {min(left)!r}, which no endpoint of this service takes.")
+    return tuple(made)
 
 
 async def _read(engine: Engine, document: Document) -> ServiceSpec:

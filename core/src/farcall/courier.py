@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 from farcall import auth, replies
 from farcall.binding import Binding
 from farcall.errors import FarcallError, KeyMissing, PluginError, ProtocolError, Unreachable, UsageError
-from farcall.files import REDIRECTS, follow
+from farcall.fetching import REDIRECTS, follow
 from farcall.hookspecs import Credential, Flow, Grant
 from farcall.jobs import Step
 from farcall.keys import where_looked
@@ -234,11 +234,10 @@ class Courier:
             body.drop()  # also when the wait is given up: nobody else would
             raise
 
-    async def fetch(self, url: str) -> Response:
+    async def fetch(self, url: str, headers: Mapping[str, str]) -> Response:
         """A result file's bytes, still to come; the key goes along only within the bound origin."""
-        return await follow(
-            lambda request: self.once(request, Step.FILE), Request(method="GET", url=url, repeatable=True)
-        )
+        request = Request(method="GET", url=url, headers=headers, repeatable=True)
+        return await follow(lambda asked: self.once(asked, Step.FILE), request)
 
     def refusal(self, request: Request, response: Response, step: Step) -> FarcallError | None:
         """The error a reply's status means; a refused call without a key says how to set one."""

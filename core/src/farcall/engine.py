@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from farcall import replies
 from farcall.binding import Binding
@@ -36,6 +36,9 @@ from farcall.streams import KINDS, events
 from farcall.tracking import CallOptions, Tracked, check_finished, closed, fresh
 from farcall.transport import HOLDERS, travelling
 from farcall.wire import Request, Response, Sender, origin
+
+if TYPE_CHECKING:
+    from farcall.stores import Store
 
 log = logging.getLogger("farcall")
 
@@ -78,6 +81,7 @@ class Engine:
         self.courier = Courier(provider, sender, self.clock)
         self.courier.credential = credential
         self.closed = False
+        self.storage: Store | None = None
         self._submits = asyncio.Semaphore(SUBMITS_AT_ONCE)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._submitting: dict[Tracked, asyncio.Task[Any] | None] = {}
@@ -113,6 +117,8 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self.storage is not None:
+            await self.storage.close()
         await self.courier.close()
 
     async def _deliver(self) -> None:
@@ -216,6 +222,8 @@ class Engine:
                 raise PluginError(
                     f"The provider {self.provider.name!r} returned {request!r} from its flow to a Request."
                 )
+        if tracked.outbound is not None:
+            request = tracked.outbound.into(request)
         if options.headers:
             request = request.with_headers(options.headers)
         if header is not None and key is not None and not (request.repeatable and header in request.headers):
@@ -299,6 +307,8 @@ class Engine:
         if snapshot.retry_after_s is not None:
             self._rest(tracked, snapshot.retry_after_s or self.facts.poll_min_s)
         tracked.see(snapshot)
+        if tracked.outbound is not None:
+            tracked.outbound.arrived()
         if self.provider.watched:
             self.tell("submitted", tracked)
         self._take(tracked, updates[1:])

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from farcall.binding import Binding
 from farcall.jobs import Event, JobRef, Recognition, Snapshot, Step, Update
 from farcall.spec import EndpointSpec, ServiceSpec
+from farcall.storage_driver import StorageDriver
 from farcall.wire import (
     Document,
     FilePolicy,
@@ -372,6 +373,26 @@ def farcall_transport(binding: Binding) -> Sender | None:
 
     Returns:
         The sender; None: the core's own.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def farcall_storage(url: str | None, options: Mapping[str, object]) -> StorageDriver:
+    """A place that keeps files. Called once when a storage is opened, on a thread of ours, so it may block.
+
+    A storage is a module with this hook, registered under the entry point group `farcall.storages`; the entry point's
+    name is the scheme of its addresses and the `provider` in farcall.toml.
+
+    Args:
+        url: The address the user gave, `s3://bucket/prefix`; None if the options say it all.
+        options: What the user wrote beside it; `farcall.storage_driver.checked` reads them into a pydantic model.
+
+    Returns:
+        The driver.
+
+    Raises:
+        ConfigError: An option is wrong or missing.
     """
     raise NotImplementedError
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+from farcall import digests
 from farcall.errors import FileError
 from farcall.wire import BytesBody, FileValue, Reading, Response, base_name
 
@@ -46,11 +47,16 @@ async def settled(response: Response, read: Callable[[str], None]) -> FileValue:
         content = response.content
         read(name)
         return FileValue(name=name, media_type=media, body=BytesBody(content), size=len(content))
+    promise = digests.promised(response.headers)
     if size is not None and size <= SMALL_BYTES:
         content = await body.read(SMALL_BYTES)
+        if promise is not None:
+            promise.update(content)
+            promise.check(name)
         read(name)
         return FileValue(name=name, media_type=media, body=BytesBody(content), size=len(content))
-    return FileValue(name=name, media_type=media, body=_ReplyBody(body, size, lambda: read(name)), size=size)
+    coming = _ReplyBody(body, size, name, promise, read)
+    return FileValue(name=name, media_type=media, body=coming, size=size)
 
 
 class _ReplyBody:
@@ -58,8 +64,17 @@ class _ReplyBody:
 
     repeatable = False
 
-    def __init__(self, reading: Reading, length: int | None, read: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        reading: Reading,
+        length: int | None,
+        name: str,
+        promise: digests.Promise | None,
+        read: Callable[[str], None],
+    ) -> None:
         self.length = length
+        self._name = name
+        self._promise = promise
         self._read = read
         self._reading: Reading | None = reading
 
@@ -69,10 +84,14 @@ class _ReplyBody:
             raise FileError("This file came with the reply and has been read already; keep what was read.")
         try:
             async for chunk in reading.chunks():
+                if self._promise is not None:
+                    self._promise.update(chunk)
                 yield chunk
         finally:
             reading.drop()
-        self._read()
+        if self._promise is not None:
+            self._promise.check(self._name)
+        self._read(self._name)
 
 
 def _size(response: Response) -> int | None:

@@ -11,11 +11,12 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, ValidationError
 
+from farcall import media
 from farcall.arguments import Checker
 from farcall.binding import Binding
 from farcall.engine import DIRECT_WAIT_S, Engine
 from farcall.errors import ProtocolError, ServiceError, UnknownEndpoint, UsageError, WaitTimeout
-from farcall.files import AsyncFile
+from farcall.files_async import AsyncFile
 from farcall.hints import did_you_mean
 from farcall.jobs import JobRef, Snapshot, State
 from farcall.results import settled, to_python
@@ -88,8 +89,10 @@ class AsyncJob:
         if isinstance(value, Response):  # the reply is itself the result, and comes in once
             if self._reading is None:
                 self._reading = self._engine.spawn(settled(value, self._downloaded), "reply")
-            return AsyncFile(await self._read(self._reading), self._engine.courier.fetch)
-        return to_python(value, self._file)
+            value = await self._read(self._reading)
+        made = to_python(value, self._file)
+        kind = media.wanted(self._tracked.endpoint.result)
+        return made if kind is None else await media.given(made, kind)
 
     async def _read(self, reading: asyncio.Task[FileValue]) -> FileValue:
         try:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from farcall.media import as_files
 
 
 class _Required:
@@ -44,7 +46,7 @@ class Parameter:
     """One parameter of an endpoint.
 
     Args:
-        type: A Python type (`int`, `list[str]`, a pydantic model, `farcall.File`).
+        type: A Python type (`int`, `list[str]`, a pydantic model, `farcall.File`, media-toolkit's `ImageFile`).
         default: What the service takes if the argument is left out; it is shown, not sent.
         place: Where it travels; None: in the path if the path names it, else where the provider puts it.
         doc: One sentence for `help()`.
@@ -59,6 +61,7 @@ class Parameter:
     alias: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "type", as_files(self.type))
         if self.place is not None:
             object.__setattr__(self, "place", Place(self.place))  # a user may write "query"
 
@@ -66,6 +69,10 @@ class Parameter:
     def required(self) -> bool:
         """Whether it must be given."""
         return self.default is REQUIRED
+
+    def typed(self, kind: Any) -> Parameter:
+        """The parameter with another type."""
+        return replace(self, type=kind)
 
 
 def as_parameter(value: Any) -> Parameter:
@@ -96,6 +103,15 @@ def _parameters(value: Any) -> Any:
     return MappingProxyType({name: as_parameter(item) for name, item in value.items()})
 
 
+def _with_files(data: Mapping[str, Any]) -> dict[str, Any]:
+    if not data.get("file_params"):
+        return {}
+    from farcall.filetypes import with_file_params  # needs File, which needs this module's neighbours
+
+    parameters = {name: as_parameter(item) for name, item in data.get("parameters", {}).items()}
+    return {"parameters": with_file_params(parameters, data["file_params"])}
+
+
 class EndpointSpec(BaseModel):
     """One callable of a service.
 
@@ -107,7 +123,8 @@ class EndpointSpec(BaseModel):
         name: What it is called in Python; by default the path's last literal segment.
         method: HTTP method.
         parameters: Name to Python type, `Parameter`, or JSON Schema (with `place` and `default`), in order.
-        result: The result's type, for `help()`; None if unknown.
+        file_params: Name to `File` or a media type, for those that are files: another way to write them.
+        result: The result's type, for `help()`; a media type: its files come back as such; None if unknown.
         doc: What it does, for `help()`.
         deprecated: Whether the service wants it used no more.
         job: True if a call becomes a job, False if the reply is the result, None if only the reply tells.
@@ -121,6 +138,7 @@ class EndpointSpec(BaseModel):
     name: str = ""
     method: str = "POST"
     parameters: Annotated[Mapping[str, Parameter], BeforeValidator(_parameters)] = Field(default_factory=dict)
+    file_params: Mapping[str, Any] = Field(default_factory=dict)
     result: Any = None
     doc: str = ""
     deprecated: bool = False
@@ -135,7 +153,7 @@ class EndpointSpec(BaseModel):
             path = data["path"] if data["path"].startswith("/") else "/" + data["path"]
             name = data.get("name") or python_name(last_segment(path))
             method = data.get("method", "POST")
-            return {**data, "path": path, "name": name, "method": str(method).upper()}
+            return {**data, "path": path, "name": name, "method": str(method).upper(), **_with_files(data)}
         return data
 
     def __hash__(self) -> int:

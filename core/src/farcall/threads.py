@@ -47,11 +47,13 @@ class _Pool:
 _pool = _Pool()
 _names = _Pool()
 """Apart, so that no silent disk or slow storage keeps everybody's names from being looked up."""
+_storages = _Pool()
+"""Apart, so that no storage that does not answer keeps files of this machine from being read."""
 
 
 def _after_fork() -> None:
-    global _pool, _names
-    _pool, _names = _Pool(), _Pool()
+    global _pool, _names, _storages
+    _pool, _names, _storages = _Pool(), _Pool(), _Pool()
 
 
 if hasattr(os, "register_at_fork"):
@@ -66,6 +68,11 @@ async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 async def look_up(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """The same for names, on threads of their own."""
     return await _on(_names.put, function, *args, **kwargs)
+
+
+async def store(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same for the steps of storages, on threads of their own."""
+    return await _on(_storages.put, function, *args, **kwargs)
 
 
 async def run_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -19,6 +19,7 @@ from farcall.errors import (
     WaitTimeout,
 )
 from farcall.jobs import Chunk, JobRef, Log, Snapshot, State
+from farcall.outbound import Outbound
 from farcall.output import Output
 from farcall.spec import EndpointSpec
 
@@ -63,6 +64,7 @@ class Tracked:
         "failing_since",
         "failures",
         "following",
+        "outbound",
         "output",
         "problem",
         "ref",
@@ -83,6 +85,8 @@ class Tracked:
         self.endpoint = endpoint
         self.snapshot = _QUEUED
         self.ref: JobRef | None = None
+        self.outbound: Outbound | None = None
+        """Its files on their way; None once nothing is to be told of them."""
         self.problem: FarcallError | None = None
         self.stream_problem: FarcallError | None = None
         """Why its output is not whole; the job itself may be well."""
@@ -133,6 +137,8 @@ class Tracked:
             return False
         if snapshot.job_id is None and old.job_id is not None:
             snapshot = replace(snapshot, job_id=old.job_id)
+        if self.outbound is not None:
+            snapshot = self.outbound.seen(snapshot)
         if self.ref is not None and snapshot.data and snapshot.data != self.ref.data:
             self.ref = replace(self.ref, data={**self.ref.data, **snapshot.data})
         if snapshot.logs is not None:

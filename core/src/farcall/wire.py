@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -16,6 +17,8 @@ from pydantic_core import from_json, to_json
 from farcall import errors, threads
 
 CHUNK_BYTES: Final = 256 * 1024
+BATCH_CHUNKS: Final = 4
+"""How many pieces of a file one visit to the disk brings: a visit costs more than reading a piece."""
 
 
 @runtime_checkable
@@ -72,18 +75,37 @@ class PathBody:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The file's bytes; raises `FileError` if the file no longer has the length it had."""
+        if self.length < CHUNK_BYTES:
+            if content := await threads.run(self._small):
+                yield content
+            return
         handle = await threads.run(self.open)
+        reading = asyncio.ensure_future(threads.run(_batch, handle, self.length))
         try:
             left = self.length
-            while chunk := await threads.run(handle.read, min(CHUNK_BYTES, left + 1)):
-                left -= len(chunk)
+            while batch := await reading:
+                left -= sum(map(len, batch))
                 if left < 0:
                     break
-                yield chunk
+                reading = asyncio.ensure_future(threads.run(_batch, handle, left))
+                for chunk in batch:  # the next ones are read while these are sent
+                    yield chunk
             if left:
-                raise errors.FileError(f"{self.path} changed its size while it was being sent; send it again.")
+                raise self._changed()
         finally:
+            if not reading.done():
+                await asyncio.wait([reading])
             handle.close()
+
+    def _small(self) -> bytes:
+        with self.open() as handle:
+            content = handle.read(self.length + 1)
+        if len(content) != self.length:
+            raise self._changed()
+        return content
+
+    def _changed(self) -> errors.FileError:
+        return errors.FileError(f"{self.path} changed its size while it was being sent; send it again.")
 
     def open(self) -> BinaryIO:
         """The file open for reading; raises `FileError` if it can no longer be read."""
@@ -91,6 +113,20 @@ class PathBody:
             return open(self.path, "rb")  # noqa: PTH123 - handed to the caller
         except OSError as error:
             raise errors.FileError(f"{self.path} can no longer be read: {error.strerror}.") from error
+
+
+def _batch(handle: BinaryIO, left: int) -> list[bytes]:
+    """The next few pieces of a file, and one byte more than there should be left of it; empty at its end."""
+    batch: list[bytes] = []
+    for _ in range(BATCH_CHUNKS):
+        chunk = handle.read(min(CHUNK_BYTES, left + 1))
+        if not chunk:
+            break
+        batch.append(chunk)
+        left -= len(chunk)
+        if left < 0:
+            break
+    return batch
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -129,8 +165,21 @@ class StreamBody:
         """The source's bytes, each piece read on a thread of its own, since the source may stay silent for ever.
 
         Raises:
-            InputError: The source raised, or gave something else than bytes.
+            InputError: The source raised, gave something else than bytes, or has another length than it said.
         """
+        size = 0
+        async for chunk in self._pieces():
+            size += len(chunk)
+            if self.length is not None and size > self.length:
+                break
+            yield chunk
+        if self.length is not None and size != self.length:
+            raise errors.InputError(
+                f"The stream to send had {self.length:,} bytes and now has {'more' if size > self.length else size}; "
+                "it was written to while it was being sent."
+            )
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
         if hasattr(self.source, "read"):
             while chunk := await self._piece(self.source.read, CHUNK_BYTES):
                 yield chunk
@@ -186,7 +235,7 @@ class FilePolicy:
 
 
 def base_name(name: str, fallback: str = "file") -> str:
-    """A remote file name without folders, control characters or surprises; at most 200 characters.
+    """A remote file name without folders, control characters or surprises; at most 200 bytes of UTF-8.
 
     >>> base_name("../../etc/passwd")
     'passwd'
@@ -194,8 +243,14 @@ def base_name(name: str, fallback: str = "file") -> str:
     plain = "".join(c for c in os.path.basename(name.replace("\\", "/")) if c.isprintable()).strip()
     if plain in {"", ".", ".."}:
         return fallback
+    if len(plain.encode()) <= 200:
+        return plain
     stem, dot, suffix = plain.rpartition(".")
-    return plain if len(plain) <= 200 else f"{(stem or plain)[:180]}{dot}{suffix[:19]}"
+    return f"{_cut(stem, 160)}.{_cut(suffix, 39)}" if dot else _cut(plain, 200)
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    return text.encode()[:most_bytes].decode("utf-8", "ignore")
 
 
 class Headers(Mapping[str, str]):
@@ -505,12 +560,17 @@ def multipart_body(
             if value.body is None:
                 raise errors.PluginError(f"multipart_body was given {value.name!r} without its bytes.")
             head += f'; filename="{_quoted(value.name)}"\r\nContent-Type: {value.media_type}\r\n\r\n'
-            pieces += [head.encode(), value.body, b"\r\n"]
+            pieces += [head.encode(), _in_memory(value.body), b"\r\n"]
     pieces.append(f"--{boundary}--\r\n".encode())
     headers = {"content-type": f"multipart/form-data; boundary={boundary}"}
     if all(isinstance(piece, bytes) for piece in pieces):
         return headers, b"".join(piece for piece in pieces if isinstance(piece, bytes))
     return headers, JoinedBody(tuple(pieces))
+
+
+def _in_memory(body: Body) -> bytes | Body:
+    """A small body that is in memory as its bytes, so that a small request goes out in one piece."""
+    return body.content if isinstance(body, BytesBody) and body.length < CHUNK_BYTES else body
 
 
 def _quoted(text: str) -> str:

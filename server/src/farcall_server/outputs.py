@@ -11,7 +11,8 @@ from enum import Enum
 from types import NoneType
 from typing import Any, Final
 
-from farcall.files import AsyncFile, File
+from farcall.files import File
+from farcall.files_async import AsyncFile
 from farcall.wire import BytesBody, FileValue, PathBody
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python

@@ -23,6 +23,9 @@ def form(request):
 
 
 def whole(request):
+    if isinstance(request.body, bytes):
+        return request.body
+
     async def read():
         return b"".join([chunk async for chunk in request.body.chunks()])
 
@@ -84,7 +87,6 @@ def test_a_file_is_a_part_of_a_multipart_body(traits):
     body = whole(request)
     assert b'name="img"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n\x89PNG\r\n' in body
     assert b'name="label"\r\n\r\na\r\n' in body
-    assert request.body.length == len(body)
 
 
 def test_several_files_are_several_parts_of_one_name():

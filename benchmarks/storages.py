@@ -1,0 +1,198 @@
+"""One large file to S3 (SeaweedFS) and to Azure (Azurite): farcall beside boto3's and azure-storage-blob's own upload.
+
+Every client runs in a process of its own, warms up with 64 MiB, then sends the file; the rates of one run are compared
+with each other, the growth of memory is the most that is ever resident above what the warm-up left.
+
+    .venv/bin/python benchmarks/storages.py [--mib 1024] [--rounds 2]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "storages"))
+
+MIB = 1024 * 1024
+WARM_MIB = 64
+LEAST_SHARE, MOST_GROWTH_MIB = 0.8, 48
+
+
+# --- in a process of its own ------------------------------------------------------------------------------------
+
+
+def farcall_upload(place, options):
+    import farcall
+
+    storage = farcall.open_storage(place, **options)
+    return lambda path, key: storage.upload(path, key=key)
+
+
+def boto3_upload(place, options, parts_at_once, part_mib):
+    import boto3
+    from boto3.s3.transfer import TransferConfig
+    from botocore.config import Config
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=options["endpoint_url"],
+        aws_access_key_id=options["access_key_id"],
+        aws_secret_access_key=options["secret_access_key"],
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}, max_pool_connections=20),
+    )
+    config = TransferConfig(max_concurrency=parts_at_once, multipart_chunksize=part_mib * MIB)
+    bucket = place.partition("://")[2]
+    return lambda path, key: client.upload_file(str(path), bucket, key, Config=config)
+
+
+def azure_upload(place, options, parts_at_once, part_mib):
+    from azure.storage.blob import ContainerClient
+
+    client = ContainerClient.from_connection_string(
+        options["connection_string"],
+        place.partition("://")[2],
+        max_block_size=part_mib * MIB,
+        max_single_put_size=part_mib * MIB,
+    )
+
+    def upload(path, key):
+        with path.open("rb") as file:
+            client.upload_blob(key, file, overwrite=True, max_concurrency=parts_at_once)
+
+    return upload
+
+
+KINDS = {"farcall": farcall_upload, "boto3": boto3_upload, "azure": azure_upload}
+
+
+class Growth:
+    """The most memory resident above where it stood."""
+
+    def __init__(self):
+        self._start = self.most = resident_mib()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def _watch(self):
+        while not self._over.wait(0.01):
+            self.most = max(self.most, resident_mib())
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+        self.mib = max(self.most, resident_mib()) - self._start
+
+
+def resident_mib():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MIB
+
+
+def child(told):
+    upload = KINDS[told["kind"]](told["place"], told["options"], **told["settings"])
+    upload(Path(told["warm"]), f"warm-{os.getpid()}")
+    cpu = time.process_time()
+    with Growth() as growth:
+        start = time.perf_counter()
+        upload(Path(told["file"]), told["key"])
+        seconds = time.perf_counter() - start
+    print(json.dumps({"s": seconds, "growth_mib": growth.mib, "cpu_s": time.process_time() - cpu}))
+
+
+# --- the comparison ---------------------------------------------------------------------------------------------
+
+
+def measured(kind, place, options, files, settings, folder):
+    warm, file = files
+    told = {"kind": kind, "place": place, "options": options, "settings": settings, "warm": str(warm)}
+    told |= {"file": str(file), "key": f"big-{kind}-{time.time_ns()}"}
+    env = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
+    command = [sys.executable, __file__, "--child", json.dumps(told)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1]), told["key"]
+
+
+def compare(name, rival, place, options, files, rounds, delete, folder):  # noqa: PLR0913, PLR0917
+    """The same file by farcall and by the SDK's own upload at each setting, in turns."""
+    settings = [{"parts_at_once": n, "part_mib": m} for n, m in ((4, 8), (10, 8), (10, 16))]
+    ways = [("farcall", {}), *((rival, setting) for setting in settings)]
+    best = {}
+    for _ in range(rounds):
+        for kind, setting in ways:
+            found, key = measured(kind, place, options, files, setting, folder)
+            delete(key)
+            label = kind + "".join(f" {v}" for v in setting.values())
+            kept = best.setdefault(label, found)
+            kept["s"] = min(kept["s"], found["s"])
+            kept["growth_mib"] = max(kept["growth_mib"], found["growth_mib"])
+    mib = files[1].stat().st_size / MIB
+    print(f"\n{name}, {mib:,.0f} MiB, best of {rounds}          MiB/s   growth MiB   CPU s")
+    for label, found in best.items():
+        print(f"  {label:38} {mib / found['s']:7.0f} {found['growth_mib']:12.1f} {found['cpu_s']:7.1f}")
+    ours = best["farcall"]
+    share = min(found["s"] for label, found in best.items() if label != "farcall") / ours["s"]
+    good = share >= LEAST_SHARE and ours["growth_mib"] < MOST_GROWTH_MIB
+    verdict = "ok" if good else "NO"
+    print(f"  farcall at {share:.2f} of the SDK's own best; grows by {ours['growth_mib']:.1f} MiB: {verdict}")
+    return good
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mib", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--child")
+    told = parser.parse_args()
+    if told.child:
+        child(json.loads(told.child))
+        return 0
+    import servers
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        files = folder / "warm.bin", folder / "big.bin"
+        for file, mib in zip(files, (WARM_MIB, told.mib), strict=True):
+            with file.open("wb") as out:
+                for _ in range(mib):
+                    out.write(os.urandom(MIB))
+        good = [s3(servers, files, told.rounds, folder), azure(servers, files, told.rounds, folder)]
+    return 0 if all(good) else 1
+
+
+def s3(servers, files, rounds, folder):
+    running = servers.seaweedfs(folder)
+    try:
+        client = running.client()
+        client.create_bucket(Bucket="bench")
+
+        def delete(key):
+            client.delete_object(Bucket="bench", Key=key)
+
+        return compare("S3", "boto3", "s3://bench", running.options, files, rounds, delete, folder)
+    finally:
+        running.server.kill()
+
+
+def azure(servers, files, rounds, folder):
+    running = servers.azurite(folder)
+    try:
+        container = running.service().create_container("bench")
+        options = {"connection_string": running.connection_string}
+        return compare("Azure", "azure", "azure://bench", options, files, rounds, container.delete_blob, folder)
+    finally:
+        running.server.kill()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

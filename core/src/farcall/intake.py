@@ -1,0 +1,152 @@
+"""Makes a file of whatever stands for one: a path, bytes, an open file, an address, an image, an array."""
+
+from __future__ import annotations
+
+import io
+import mimetypes
+import os
+import stat
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from farcall.errors import InputError
+from farcall.wire import Base64Body, Body, BytesBody, FileValue, PathBody, StreamBody, base_name
+
+UNKNOWN: Final = "application/octet-stream"
+HEAD_BYTES: Final = 1024
+"""How much of a file is looked at to tell what it is."""
+SURE: Final = 0.3
+"""How sure puremagic must be: three bytes that fit; two fit by chance too often."""
+ADDRESSES: Final = ("http://", "https://", "data:")
+
+
+def of(value: Any) -> FileValue:
+    """A file from whatever stands for one.
+
+    Raises:
+        InputError: The value stands for no file.
+    """
+    if isinstance(value, bytes | bytearray | memoryview):
+        return from_bytes(bytes(value))
+    if isinstance(value, str):
+        return from_url(value) if value.startswith(ADDRESSES) else from_path(value)
+    if isinstance(value, os.PathLike):
+        return from_path(value)
+    if isinstance(value, io.TextIOBase):
+        raise InputError("the file is open as text; open it with mode 'rb'")
+    from farcall import media
+
+    if (made := media.taken(value, None)) is not None:
+        return made
+    if callable(getattr(value, "read", None)):
+        return from_stream(value)
+    raise InputError(f"a {type(value).__name__} is no file; give a path, bytes, an open file or an address")
+
+
+def from_path(path: str | os.PathLike[str], media_type: str | None = None) -> FileValue:
+    """See `File.from_path`."""
+    place = Path(path)
+    try:
+        found = place.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise InputError(f"{str(path)!r} is a folder; name a file in it.")
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{str(path)!r} is no regular file; open it and use File.from_stream.")
+        with place.open("rb") as stream:
+            media = media_type or _by_name(place.name) or _by_content(stream.read(HEAD_BYTES))
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', error)}.") from error
+    return _value(place.name, media, PathBody(str(place), found.st_size), found.st_size)
+
+
+def from_bytes(content: bytes, name: str = "file", media_type: str | None = None) -> FileValue:
+    """See `File.from_bytes`."""
+    media = media_type or _by_name(name) or _by_content(content[:HEAD_BYTES])
+    return _value(name, media, BytesBody(bytes(content)), len(content))
+
+
+def from_stream(stream: Any, name: str | None = None, media_type: str | None = None) -> FileValue:
+    """See `File.from_stream`."""
+    known = name or (os.path.basename(n) if isinstance(n := getattr(stream, "name", None), str) else "file")
+    size = _rest(stream)
+    return _value(known, media_type or _by_name(known) or UNKNOWN, StreamBody(stream, size), size)
+
+
+def from_url(url: str, name: str | None = None, media_type: str | None = None) -> FileValue:
+    """See `File.from_url`."""
+    if url.startswith("data:"):
+        return _from_data_uri(url, name, media_type)
+    try:
+        parts = urlsplit(url)
+        callable_ = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        callable_ = False
+    if not callable_:
+        raise InputError(f"{url[:80].partition('?')[0]!r} is no http, https or data address.")
+    known = base_name(name or parts.path)
+    return FileValue(name=known, media_type=media_type or _by_name(known) or UNKNOWN, url=url)
+
+
+def folder(path: str | os.PathLike[str]) -> list[FileValue]:
+    """The files that lie in a folder, by name; not what begins with a dot, and not those in folders inside it.
+
+    Raises:
+        InputError: It cannot be read, or there is no such file in it.
+    """
+    try:
+        places = sorted(place for place in Path(path).iterdir() if place.is_file() and not place.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}.") from error
+    if not places:
+        raise InputError(f"the folder {str(path)!r} holds no file")
+    return [from_path(place) for place in places]
+
+
+def _from_data_uri(url: str, name: str | None, media_type: str | None) -> FileValue:
+    head, comma, text = url[5:].partition(",")
+    if not comma:
+        raise InputError("The data address has no comma between its type and its content.")
+    kind, *options = head.split(";")
+    media = media_type or kind or "text/plain"
+    known = base_name(name or "file" + (mimetypes.guess_extension(media) or ""))
+    body: Base64Body | BytesBody
+    if "base64" in (option.strip().lower() for option in options):
+        body = Base64Body(unquote_to_bytes(text).decode("latin-1") if "%" in text else text)
+    else:
+        body = BytesBody(unquote_to_bytes(text))
+    return FileValue(name=known, media_type=media, body=body, size=body.length)
+
+
+def _value(name: str, media_type: str, body: Body, size: int | None) -> FileValue:
+    return FileValue(name=base_name(name), media_type=media_type, body=body, size=size)
+
+
+def _by_name(name: str) -> str | None:
+    return mimetypes.guess_type(base_name(name))[0]
+
+
+def _by_content(head: bytes) -> str:
+    """The media type by a file's first bytes."""
+    if head.startswith(b"PK\x03\x04"):  # puremagic takes any archive for an office document
+        return "application/zip"
+    import puremagic
+
+    try:
+        best = puremagic.magic_string(head)[0]
+    except (puremagic.PureError, ValueError, IndexError):
+        return UNKNOWN
+    return best.mime_type if best.confidence >= SURE and best.mime_type else UNKNOWN
+
+
+def _rest(stream: Any) -> int | None:
+    """Bytes from where a stream stands to its end; None if it cannot tell."""
+    try:
+        here = stream.tell()
+        end = stream.seek(0, io.SEEK_END)
+        stream.seek(here)
+    except (AttributeError, OSError, ValueError):
+        return None
+    return int(end) - int(here)

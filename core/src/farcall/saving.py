@@ -1,0 +1,135 @@
+"""Writes a file's bytes to the disk: whole or not at all, and over nothing that was not named."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import AsyncGenerator, Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from farcall import threads
+from farcall.errors import FileError
+from farcall.wire import base_name
+
+BATCH_BYTES: Final = 1 << 20
+"""How much is written at a time, while the next bytes come in."""
+
+_FOREIGN: Final = re.compile(r'[<>:"|?*]')
+_DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+async def save(
+    target: str | os.PathLike[str], name: str, pieces: AsyncGenerator[bytes], expected: Callable[[], int | None]
+) -> Path:
+    """Write pieces to a path, or into a folder under a name of its own.
+
+    Args:
+        target: A path, whose file is replaced; or a folder that exists, in which nothing is.
+        name: What the file is called in a folder, from wherever it came.
+        pieces: The bytes.
+        expected: How many bytes there will be, asked once the first are there; None if unknown.
+
+    Returns:
+        The path written.
+
+    Raises:
+        FileError: The disk has no room for it.
+        OSError: The disk refuses.
+    """
+    path = Path(target)
+    into_folder = await threads.run(path.is_dir)
+    folder = path if into_folder else path.parent
+    part = folder / f".{secrets.token_hex(8)}.part"
+    stream = await threads.run(part.open, "xb")  # with the mode any new file gets
+    try:
+        with stream:
+            await spool(stream, pieces, lambda: check_room(folder, name, expected()))
+        if into_folder:
+            return await threads.run(_settle, part, folder, safe_name(name))
+        await threads.run(part.replace, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            part.unlink()
+        raise
+    return path
+
+
+async def spool(stream: BinaryIO, pieces: AsyncGenerator[bytes], begin: Callable[[], None] = lambda: None) -> None:
+    """Write pieces to an open file, each batch while the next comes in.
+
+    Args:
+        stream: Open for writing.
+        pieces: The bytes.
+        begin: Called before the first are written; what it raises ends it.
+    """
+    batch: list[bytes] = []
+    size = 0
+    writing: asyncio.Future[None] | None = None
+    try:
+        async with contextlib.aclosing(pieces):
+            async for piece in pieces:
+                if not size and writing is None:
+                    begin()
+                batch.append(piece)
+                size += len(piece)
+                if size >= BATCH_BYTES:
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.ensure_future(threads.run(stream.writelines, batch))
+                    batch, size = [], 0
+        if writing is not None:
+            await writing
+        await threads.run(stream.writelines, batch)
+    finally:
+        if writing is not None and not writing.done():
+            await asyncio.wait([writing])  # the file is closed next
+
+
+def check_room(folder: Path, name: str, expected: int | None) -> None:
+    """Raise `FileError` if a folder's disk cannot take so many bytes (None: unknown, so it is tried)."""
+    if expected is not None and expected > (free := shutil.disk_usage(folder).free):
+        raise FileError(
+            f"{name!r} is said to have {expected:,} bytes, and there is room for {free:,} in {str(folder)!r}."
+        )
+
+
+def _settle(part: Path, folder: Path, name: str) -> Path:
+    """Give a finished file the first name that is free in its folder."""
+    for path in _paths(folder / name):
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            continue
+        except OSError:  # this disk has no links: the name is taken first, then filled
+            try:
+                path.open("xb").close()
+            except FileExistsError:
+                continue
+            part.replace(path)
+        else:
+            part.unlink()
+        return path
+    raise AssertionError("unreachable")
+
+
+def _paths(path: Path) -> Iterator[Path]:
+    """The path, then `photo-2.png` and so on."""
+    yield path
+    for number in count(2):
+        yield path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def safe_name(name: str) -> str:
+    """A name that came from elsewhere as one a file may have on any system, seen and no device.
+
+    >>> safe_name("../.bashrc"), safe_name("12:30.png"), safe_name("NUL.txt")
+    ('bashrc', '12_30.png', '_NUL.txt')
+    """
+    plain = _FOREIGN.sub("_", base_name(name)).lstrip(". ").rstrip(". ") or "file"
+    return f"_{plain}" if _DEVICES.fullmatch(plain) else plain

@@ -1,0 +1,278 @@
+"""A place in the cloud that keeps files: upload, download, signed addresses; the verbs are coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final, Literal, Self, TypeVar
+
+from farcall import storage_keys, threads
+from farcall.errors import AuthRefused, FarcallError, FileError, UsageError
+from farcall.files import File
+from farcall.files_async import AsyncFile
+from farcall.storage_download import StoredBody
+from farcall.storage_driver import StorageDriver, StoredFile
+from farcall.storage_journal import Journal
+from farcall.storage_source import PartSource, source_of
+from farcall.storage_upload import PART_BYTES, Hands, Progress, Upload
+from farcall.wire import FileValue, base_name, without_query
+
+log = logging.getLogger("farcall")
+T = TypeVar("T")
+
+LINK_S: Final = 24 * 3600.0
+ABANDONED_S: Final = 7 * 24 * 3600.0
+"""An upload that nobody went on with for so long is given up."""
+PAGE: Final = 500
+
+
+class AsyncStorage:
+    """A storage; its verbs are coroutines.
+
+    Made by `farcall.open_storage_async`.
+    """
+
+    def __init__(
+        self,
+        driver: StorageDriver,
+        *,
+        link_s: float = LINK_S,
+        expire_after_s: float | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        self._driver = driver
+        self._hands = Hands(driver)
+        self._journal = journal or Journal()
+        self._place = driver.address("")
+        self._link_s = link_s
+        self._expire_after_s = expire_after_s
+        self._sending: dict[str, asyncio.Lock] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {without_query(self._place)}>"
+
+    @property
+    def link_s(self) -> float:
+        """How long its signed addresses last, in seconds, unless they are asked for otherwise."""
+        return self._link_s
+
+    def alike(self) -> AsyncStorage:
+        """The same storage for another event loop; it ends with this one."""
+        kept, expires = self._journal, self._expire_after_s
+        twin = AsyncStorage(self._driver, link_s=self._link_s, expire_after_s=expires, journal=kept)
+        twin._hands.closed = self._hands.closed
+        return twin
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def upload(
+        self,
+        file: Any,
+        *,
+        key: str | None = None,
+        expires_s: float | None = None,
+        progress: Progress | None = None,
+    ) -> str:
+        """Store a file and give a signed address from which anybody can fetch it for a while.
+
+        A file (not a stream) that was uploaded before is not sent again; one whose upload was broken off, also in
+        another process, goes on where it was.
+
+        Args:
+            file: A path, bytes, an open binary file, an address, or a `File`.
+            key: Where to store it, replacing what is there; None: where nobody can guess.
+            expires_s: How long the address lasts, in seconds; None: as the storage was opened, by default a day.
+            progress: Called with the bytes stored so far and their sum, None if unknown.
+
+        Returns:
+            The signed address. It grants access: do not log it.
+
+        Raises:
+            InputError: There is no such file, or the key is none.
+            AuthRefused, Refused, Unreachable, ServerFault: The storage does not take it.
+            FileError: The file was changed while it was being uploaded.
+        """
+        wanted = storage_keys.named(key) if key is not None else None
+        value = File.of(file).carried()
+        lasts_s = self._lasting(expires_s)
+        until = None if self._expire_after_s is None else time.time() + max(self._expire_after_s, lasts_s)
+        await self._clean_up_quietly()
+        stored = await self._store(value, wanted, until, progress)
+        return await self.signed_url(stored, expires_s=lasts_s)
+
+    async def download(self, url: str) -> AsyncFile:
+        """A file that lies here; its bytes come when they are wanted, and a broken link is taken up where it broke.
+
+        Args:
+            url: Its address, signed or not, or its key.
+
+        Raises:
+            FileError: There is no such file.
+            UsageError: The address lies elsewhere.
+        """
+        key = self._key(url)
+        found = await self._hands.do(self._driver.head, key)
+        if found is None:
+            raise FileError(f"There is no file {key!r} in {without_query(self._place)}.")
+        value = FileValue(
+            name=base_name(key), media_type=found.media_type, body=StoredBody(self._hands, found), size=found.size
+        )
+        return AsyncFile(value)
+
+    async def signed_url(
+        self, key: str, expires_s: float | None = None, *, method: Literal["GET", "PUT"] = "GET"
+    ) -> str:
+        """An address by which anybody can fetch a file, or store one, for a while. It grants access: do not log it.
+
+        Args:
+            key: The file's key, or an address of it.
+            expires_s: How long it lasts, in seconds; None: as the storage was opened, by default a day.
+            method: What it is good for.
+
+        Raises:
+            UsageError: The storage cannot sign, or not for so long.
+        """
+        lasts_s = self._lasting(expires_s)
+        return await self._hands.do(self._driver.sign, self._key(key), method, lasts_s)
+
+    async def delete(self, key: str) -> None:
+        """Delete a file; one that is not there is no error.
+
+        Args:
+            key: The file's key, or an address of it.
+        """
+        gone = self._key(key)
+        await threads.run(self._journal.forget, self._place, gone)
+        await self._hands.do(self._driver.delete, gone)
+
+    async def exists(self, key: str) -> bool:
+        """Whether a file lies there.
+
+        Args:
+            key: The file's key, or an address of it.
+        """
+        return await self._hands.do(self._driver.head, self._key(key)) is not None
+
+    async def list(self, prefix: str = "") -> AsyncIterator[StoredFile]:
+        """The files whose keys begin with `prefix`, as the storage tells them."""
+        files = await self._hands.do(self._driver.list, prefix)
+        while page := await self._hands.do(_page, files):
+            for file in page:
+                yield file
+
+    async def clean_up(self) -> int:
+        """Delete what was uploaded from here and is past its `expire_after_s`, and give up abandoned uploads.
+
+        Each upload into a storage with `expire_after_s` does so too.
+
+        Returns:
+            How many files were deleted.
+        """
+        now = time.time()
+        for abandoned in await threads.run(self._journal.stale, self._place, now - ABANDONED_S):
+            await self._hands.do(self._driver.abort, abandoned.key, abandoned.upload)
+            await threads.run(self._journal.ended, self._place, abandoned)
+        overdue = await threads.run(self._journal.overdue, self._place, now)
+        for key in overdue:
+            await self._hands.do(self._driver.delete, key)
+        return len(overdue)
+
+    async def close(self) -> None:
+        """Give up connections; may be called twice. Addresses that were given out stay good."""
+        self._hands.closed.set()
+        await threads.store(self._driver.close)
+
+    # --- storing ----------------------------------------------------------------------------------------------
+
+    async def _store(self, value: FileValue, wanted: str | None, until: float | None, progress: Progress | None) -> str:
+        source = source_of(value)
+        digest = await source.digest()
+        if digest is None:
+            key = wanted or storage_keys.random(value)
+            await self._sent(source, value, key, None, progress)
+            return key
+        async with self._alone(f"{digest} {wanted} {value.name} {value.media_type}"):
+            if wanted is not None:
+                await self._sent(source, value, wanted, digest, progress)
+                return wanted
+            return await self._once(source, value, digest, until, progress)
+
+    async def _once(
+        self, source: PartSource, value: FileValue, digest: str, until: float | None, progress: Progress | None
+    ) -> str:
+        """Store a file under the key its content gives it, unless it lies there."""
+        same = _same(digest, value)
+        kept = await threads.run(self._journal.kept, self._place, same)
+        secret = await threads.run(self._journal.secret)
+        key = kept.key or storage_keys.guarded(secret, digest, value, kept.generation)
+        may_lie_there = kept.key is not None or (source.size or 0) > PART_BYTES
+        if may_lie_there and await self._lies(key, source.size):
+            if progress is not None:
+                progress(source.size or 0, source.size)
+            if kept.key is None or await threads.run(self._journal.refresh, self._place, same, key, until):
+                await threads.run(self._journal.keep, self._place, same, key, kept.generation, until)
+                return key
+            return await self._once(source, value, digest, until, progress)  # cleaned up just now: under a new key
+        await self._sent(source, value, key, digest, progress)
+        await threads.run(self._journal.keep, self._place, same, key, kept.generation, until)
+        return key
+
+    async def _sent(
+        self, source: PartSource, value: FileValue, key: str, digest: str | None, progress: Progress | None
+    ) -> None:
+        await Upload(self._hands, self._journal, source, value.media_type, progress).to(key, digest)
+        log.info("Stored %s (%s) in %s", value.name, value.media_type, without_query(self._place))
+
+    async def _lies(self, key: str, size: int | None) -> bool:
+        try:
+            found = await self._hands.do(self._driver.head, key)
+        except AuthRefused:  # a storage may say so of what is not there to one who may not list it
+            return False
+        return found is not None and found.size == size
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, what: str) -> AsyncIterator[None]:
+        """One upload of the same file at a time: the second finds what the first has stored."""
+        lock = self._sending.setdefault(what, asyncio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._sending.pop(what, None)
+
+    async def _clean_up_quietly(self) -> None:
+        if self._expire_after_s is None:
+            return
+        try:
+            await self.clean_up()
+        except FarcallError as error:  # nobody asked for it here: the upload goes on
+            log.warning("What has expired in %s could not be deleted: %s", without_query(self._place), error)
+
+    def _lasting(self, expires_s: float | None) -> float:
+        lasts_s = self._link_s if expires_s is None else expires_s
+        most = self._driver.limits.link_s
+        if lasts_s <= 0 or (most is not None and lasts_s > most):
+            limit = "" if most is None else f" and at most {most:,.0f}"
+            raise UsageError(f"expires_s is {lasts_s:,.0f}; a signed address lasts more than 0 s{limit} here.")
+        return lasts_s
+
+    def _key(self, text: str) -> str:
+        return storage_keys.key_of(self._place, text)
+
+
+def _same(digest: str, value: FileValue) -> str:
+    """What two files have in common that are stored once: content, name and media type."""
+    return hashlib.sha256(f"{digest}\0{value.name}\0{value.media_type}".encode()).hexdigest()
+
+
+def _page(files: Iterator[StoredFile]) -> list[StoredFile]:
+    return [file for _, file in zip(range(PAGE), files, strict=False)]

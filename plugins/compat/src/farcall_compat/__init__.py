@@ -1,0 +1,1 @@
+"""The names of libraries that people come from, over farcall; one module for each."""

@@ -1,0 +1,106 @@
+"""A file is saved whole or not at all, under a name that is safe, over nothing that was not named."""
+
+import errno
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from farcall import File
+from farcall.errors import FileError
+from farcall.saving import safe_name
+from farcall.wire import FileValue, base_name
+
+
+def named(name, content=b"x"):
+    return File.from_bytes(content, name=name)
+
+
+def test_a_folder_keeps_what_is_in_it_and_the_new_file_gets_a_number(tmp_path):
+    paths = [named("a.tar.gz", content).save(tmp_path) for content in (b"1", b"2", b"3")]
+    assert [path.name for path in paths] == ["a.tar.gz", "a.tar-2.gz", "a.tar-3.gz"]
+    assert [path.read_bytes() for path in paths] == [b"1", b"2", b"3"]
+
+
+def test_a_path_that_is_named_is_replaced(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"old")
+    assert named("b.txt", b"new").save(tmp_path / "a.txt") == tmp_path / "a.txt"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["a disk with links", "a disk without"])
+def test_many_at_once_overwrite_none_of_each_other(links, tmp_path, monkeypatch):
+    if not links:
+
+        def refuse(*_):
+            raise OSError(errno.EPERM, "no links here")
+
+        monkeypatch.setattr(os, "link", refuse)
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(lambda n: named("same.txt", str(n).encode()).save(tmp_path), range(40)))
+    assert len(set(paths)) == 40
+    assert sorted(int(path.read_bytes()) for path in paths) == list(range(40))
+    assert len(list(tmp_path.iterdir())) == 40
+
+
+def test_a_replaced_file_is_there_until_the_new_one_is_whole(tmp_path):
+    (tmp_path / "f").write_bytes(b"old")
+
+    def breaking():
+        yield b"half"
+        raise RuntimeError("boom")
+
+    with pytest.raises(Exception, match="boom"):
+        File.from_stream(breaking()).save(tmp_path / "f")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("f", b"old")]
+
+
+@pytest.mark.parametrize(
+    ("remote", "here"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("..\\..\\boot.ini", "boot.ini"),
+        ("/abs/olute", "olute"),
+        ("..", "file"),
+        ("", "file"),
+        ("nul\0byte.png", "nulbyte.png"),
+        ("line\r\nbreak.png", "linebreak.png"),
+        ("\u202egnp.exe", "gnp.exe"),
+        ("lone\ud800surrogate", "lonesurrogate"),
+        (".bashrc", "bashrc"),
+        ("12:30?.png", "12_30_.png"),
+        ("CON", "_CON"),
+        ("aux.txt", "_aux.txt"),
+        ("end. ", "end"),
+        ("Füße 足.png", "Füße 足.png"),
+    ],
+)
+def test_a_name_from_elsewhere_is_made_safe(remote, here, tmp_path):
+    assert safe_name(remote) == here
+    path = File(FileValue(name=remote, body=named("x").value.body, size=1)).save(tmp_path)
+    assert path == tmp_path / here
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 300, "a" * 300 + ".png", "足" * 300 + ".png", "a." + "b" * 300, "." + "é" * 300]
+)
+def test_a_long_name_fits_any_disk_and_keeps_how_it_ends(name, tmp_path):
+    short = base_name(name)
+    assert len(short.encode()) <= 200
+    assert short.endswith(".png") == name.endswith(".png")
+    assert len(short) < len(name)
+    path = named(name).save(tmp_path)
+    assert path.parent == tmp_path
+    assert path.read_bytes() == b"x"
+
+
+def test_a_disk_without_room_says_so_before_the_first_byte(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 2}))
+    with pytest.raises(FileError, match=r"is said to have 3 bytes, and there is room for 2"):
+        named("a", b"abc").save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_the_disks_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        named("a").save(tmp_path / "none" / "a")

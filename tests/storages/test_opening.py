@@ -1,0 +1,99 @@
+"""A storage is opened by its address or by its name in farcall.toml; what is wrong is said, without a secret."""
+
+import asyncio
+
+import farcall
+import pytest
+from farcall import errors, plugins
+from farcall.hookspecs import hookimpl
+
+
+def test_a_storage_is_opened_by_its_name(s3_place, own_home):
+    told = "\n".join(f'{name} = "{value}"' for name, value in s3_place.options.items())
+    (own_home / "farcall.toml").write_text(
+        f'[storages.media]\nprovider = "s3"\nbucket = "{s3_place.name}"\nprefix = "jobs"\nlink_s = 60\n{told}\n'
+    )
+    with farcall.open_storage("media") as storage:
+        url = storage.upload(b"chips", key="menu.txt")
+    assert s3_place.stored() == ["jobs/menu.txt"]
+    assert "X-Amz-Expires=60&" in url
+
+
+def test_an_option_given_here_goes_before_the_file(s3_place, own_home):
+    (own_home / "farcall.toml").write_text('[storages.media]\nprovider = "s3"\nbucket = "another"\n')
+    with farcall.open_storage("media", **{**s3_place.options, "bucket": s3_place.name}) as storage:
+        storage.upload(b"chips", key="menu.txt")
+    assert s3_place.stored() == ["menu.txt"]
+
+
+def test_a_name_that_is_not_configured_is_told_with_those_that_are(own_home):
+    (own_home / "farcall.toml").write_text('[storages.media]\nprovider = "s3"\n')
+    with pytest.raises(errors.ConfigError, match=r"no \[storages\.mediaa\]; it has: media"):
+        farcall.open_storage("mediaa")
+
+
+def test_a_storage_that_is_not_installed_is_told_with_those_that_are():
+    with pytest.raises(errors.UsageError, match=r"No storage named 'gs' is installed.*folder, s3"):
+        farcall.open_storage("gs://bucket")
+
+
+@pytest.mark.parametrize(
+    ("address", "options", "said"),
+    [
+        ("s3://bucket", {"bucet": "x"}, "no option bucet"),
+        ("s3://bucket", {"access_key_id": "key"}, "come together"),
+        ("s3://bucket", {"endpoint_url": "https://key:secret@host"}, "without key"),
+        ("s3://bucket", {"secret_access_key": 5, "access_key_id": "key"}, "secret_access_key"),
+        ("s3://key:secret@bucket", {}, "no key, no query"),
+        ("s3://bucket?secret=1", {}, "no key, no query"),
+        ("s3://", {}, "s3://bucket/prefix"),
+        ("s3://bucket", {"profile": "nobody"}, "nobody"),
+        ("s3://bucket", {"link_s": 0}, "link_s is a number of seconds"),
+        ("s3://bucket", {"expire_after_s": "day"}, "expire_after_s is a number of seconds"),
+        ("azure://container", {"account_url": "https://h/?sig=secret"}, "a SAS goes into sas="),
+        ("azure://container", {"connection_string": "AccountKey=secret"}, "holds no AccountName"),
+        ("azure://container", {"connection_string": "secret"}, "holds no AccountName"),
+    ],
+)
+def test_a_wrong_option_is_named_and_its_value_is_not_shown(address, options, said):
+    with pytest.raises(errors.UsageError, match=said) as refused:
+        farcall.open_storage(address, **options)
+    assert "secret" not in str(refused.value).replace("secret_access_key", "")
+    assert refused.value.__cause__ is None
+
+
+def test_a_storage_awaited_is_open(s3_place):
+    async def journey():
+        storage = await farcall.open_storage_async(s3_place.address, **s3_place.options)
+        async with storage:
+            return await storage.exists("nothing")
+
+    assert asyncio.run(journey()) is False
+
+
+def test_a_plugin_whose_hook_gives_nothing_is_at_fault():
+    class Empty:
+        @hookimpl
+        def farcall_storage(self):
+            return None
+
+    plugins.register("empty", Empty(), kind="storage")
+    try:
+        with pytest.raises(errors.PluginError, match="'empty'"):
+            farcall.open_storage("empty://place")
+    finally:
+        plugins.unregister("empty", kind="storage")
+
+
+def test_a_file_goes_to_a_service_by_way_of_its_storage(s3_place, serve):
+    """The storage of a connected service: docs/storages.md."""
+    from farcall_server import FastTaskAPI
+
+    app = FastTaskAPI()
+
+    @app.task_endpoint("/where")
+    def where(link: str) -> str:
+        return link
+
+    with farcall.connect(serve(app).url) as svc, s3_place.open() as storage:
+        assert svc.where(link=storage.upload(b"chips")).startswith(s3_place.server.url)

@@ -1,0 +1,182 @@
+"""An upload that was broken off goes on where it was; nobody finds half a file."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import farcall
+import httpx
+import pytest
+from farcall import errors
+from farcall import storage as storage_module
+
+MIB = 1024 * 1024
+
+
+def killed_after(place, proxy, film, parts):
+    """Upload in another process and kill it, unwarned, once it has stored so many parts and waits for the next."""
+    hold = threading.Event()
+    proxy.rule = lambda asked: hold.wait(60) and None if (asked.part or 0) > parts else None
+    told = json.dumps({**place.options, **place.through(proxy)})
+    command = [sys.executable, str(Path(__file__).parent / "uploading.py"), place.address, told, str(film)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+    with child.stdout:
+        for line in child.stdout:
+            if int(line) == parts * 8 * MIB:
+                break
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    proxy.rule = lambda asked: None
+    hold.set()
+
+
+def test_an_upload_goes_on_after_its_process_was_killed(place, film):
+    proxy = place.between()
+    killed_after(place, proxy, film, 3)
+    assert place.stored() == []
+    stored = len(proxy.asked)
+    url = place.open(**place.through(proxy)).upload(film)
+    sent = [asked.part for asked in proxy.asked[stored:] if asked.part is not None]
+    assert sorted(sent) == [4, 5]
+    assert httpx.get(url).content == film.read_bytes()
+    assert place.unfinished() == []
+
+
+def test_a_file_that_changed_since_is_sent_anew(place, film):
+    proxy = place.between()
+    killed_after(place, proxy, film, 3)
+    with film.open("r+b") as file:
+        file.write(b"another beginning")
+    stored = len(proxy.asked)
+    url = place.open(**place.through(proxy)).upload(film)
+    assert sorted(asked.part for asked in proxy.asked[stored:] if asked.part is not None) == [1, 2, 3, 4, 5]
+    assert httpx.get(url).content == film.read_bytes()
+
+
+def test_an_upload_that_the_storage_forgot_begins_anew(s3_place, film):
+    proxy = s3_place.between()
+    killed_after(s3_place, proxy, film, 3)
+    (forgotten,) = s3_place.unfinished()
+    client = s3_place.server.client()
+    client.abort_multipart_upload(Bucket=s3_place.name, Key=forgotten["Key"], UploadId=forgotten["UploadId"])
+    url = s3_place.open(**s3_place.through(proxy)).upload(film)
+    assert httpx.get(url).content == film.read_bytes()
+
+
+def test_blocks_that_azure_dropped_are_sent_anew(azure_place, film):
+    proxy = azure_place.between()
+    killed_after(azure_place, proxy, film, 3)
+    (begun,) = azure_place.unfinished()
+    azure_place.replace(begun, b"whole")  # which drops the blocks that are in no list
+    azure_place.remove(begun)
+    url = azure_place.open(**azure_place.through(proxy)).upload(film)
+    assert httpx.get(url).content == film.read_bytes()
+
+
+def test_an_upload_that_ended_but_was_not_written_down_is_found_by_its_key(place, film, own_state):
+    storage = place.open()
+    storage.upload(film)
+    with closing(sqlite3.connect(own_state / "storages.sqlite", isolation_level=None)) as journal:
+        journal.execute("DELETE FROM kept")  # as if the process had been killed before it wrote it
+    proxy = place.between()
+    place.open(**place.through(proxy)).upload(film)
+    assert proxy.parts == []
+
+
+def test_a_stream_that_breaks_leaves_nothing_behind(s3_place):
+    def pieces():
+        yield b"x" * (20 * MIB)
+        raise OSError("the microphone fell")
+
+    with pytest.raises(errors.InputError, match="the microphone fell"):
+        s3_place.open().upload(farcall.File.from_stream(pieces()))
+    assert s3_place.stored() == []
+    assert s3_place.unfinished() == []
+
+
+def test_a_file_that_is_written_to_while_it_goes_up_is_refused(place, film):
+    proxy = place.between()
+
+    def write(asked):
+        if asked.part == 5:
+            with film.open("r+b") as file:
+                file.write(b"too late")
+
+    proxy.rule = write
+    with pytest.raises(errors.FileError, match="changed while it was being uploaded"):
+        place.open(**place.through(proxy)).upload(film)
+    assert place.stored() == []
+
+
+@pytest.mark.parametrize("size", [20 * MIB, 1])
+def test_a_file_that_shrinks_while_it_goes_up_is_refused(place, film, size):
+    proxy = place.between()
+    proxy.rule = lambda asked: os.truncate(film, size) if asked.part == 1 else None
+    with pytest.raises(errors.FileError, match="changed while it was being uploaded"):
+        place.open(**place.through(proxy)).upload(film)
+    assert place.stored() == []
+
+
+def test_uploads_that_nobody_went_on_with_are_given_up_after_a_week(s3_place, film, monkeypatch):
+    proxy = s3_place.between()
+    killed_after(s3_place, proxy, film, 3)
+    storage = s3_place.open(**s3_place.through(proxy))
+    storage.clean_up()
+    assert len(s3_place.unfinished()) == 1
+    at_another_time(monkeypatch, 8 * 24 * 3600)
+    storage.clean_up()
+    assert s3_place.unfinished() == []
+
+
+def at_another_time(monkeypatch, later_s):
+    monkeypatch.setattr(storage_module, "time", SimpleNamespace(time=lambda: time.time() + later_s))
+
+
+# --- cleaning up ------------------------------------------------------------------------------------------------
+
+
+def test_what_has_expired_is_deleted_at_the_next_upload_and_what_was_used_since_is_not(place, monkeypatch):
+    storage = place.open(expire_after_s=3600, link_s=60)
+    for content in (b"old", b"used"):
+        storage.upload(content)
+    at_another_time(monkeypatch, 3000)
+    used = storage.upload(b"used")
+    assert len(place.stored()) == 2
+    at_another_time(monkeypatch, 4000)
+    storage.upload(b"new")
+    assert len(place.stored()) == 2
+    assert httpx.get(used).content == b"used"
+
+
+def test_what_expired_is_stored_anew_under_a_key_that_was_never_used(place, monkeypatch):
+    storage = place.open(expire_after_s=60, link_s=60)
+    first = storage.upload(b"chips").partition("?")[0]
+    at_another_time(monkeypatch, 100)
+    assert storage.clean_up() == 1
+    assert place.stored() == []
+    again = storage.upload(b"chips")
+    assert again.partition("?")[0] != first
+    assert httpx.get(again).content == b"chips"
+
+
+def test_a_file_is_kept_as_long_as_the_addresses_that_were_given_out(place, monkeypatch):
+    storage = place.open(expire_after_s=60)
+    storage.upload(b"chips", expires_s=7200)
+    at_another_time(monkeypatch, 7000)
+    assert storage.clean_up() == 0
+
+
+def test_nothing_that_the_user_named_is_ever_deleted(place, monkeypatch):
+    storage = place.open(expire_after_s=60, link_s=60)
+    storage.upload(b"chips", key="mine.txt")
+    at_another_time(monkeypatch, 1e6)
+    assert storage.clean_up() == 0
+    assert place.stored() == ["mine.txt"]
