@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PHOTO ?=
 
-MEMBERS := core plugins/fasttaskapi plugins/openapi server examples/farcall-echo
+MEMBERS := core plugins/fasttaskapi plugins/openapi plugins/runpod server examples/farcall-echo
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS = never
 export UV_BUILD_CONSTRAINT = constraints.txt

@@ -1,0 +1,1 @@
+"""Calls Runpod serverless endpoints."""
