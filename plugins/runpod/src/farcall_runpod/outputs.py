@@ -1,0 +1,63 @@
+"""What our worker puts into a Runpod job's output: our envelope, in every place where Runpod lets a worker speak.
+
+| where | what |
+|---|---|
+| `output`, COMPLETED | the envelope; of a worker that streams a list, the envelope its last item |
+| `output`, IN_PROGRESS | the envelope of a running job; `data.rev` grows, so that a late one is known |
+| `error`, FAILED | JSON as Runpod's own of an exception (`error_type`, `error_message`, `error_traceback`), with the envelope's other keys |
+| an item of `/stream`, of a list | a piece of output, see `piece`; the last one is the envelope |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from farcall.jobs import Snapshot
+from farcall_fasttaskapi.envelope import VERSION, render, render_chunk
+from pydantic_core import to_json
+
+# Source: runpod 1.12.0, serverless/modules/rp_job.py (read 2026-11-24): a dictionary with one of these keys is not
+# passed on as it is.
+_TAKEN: Final = frozenset({"error", "refresh_worker", "farcall"})
+
+
+def finished(look: Snapshot) -> dict[str, Any]:
+    """The output of a job that succeeded, or that runs; its files with their bytes in memory."""
+    return render(_sendable(look))
+
+
+def failed(look: Snapshot) -> dict[str, str]:
+    """What a handler returns of a job that came to another end, so that Runpod ends it as FAILED."""
+    said = _sendable(look)
+    envelope = render(replace(said, error=None, error_type=None, traceback=None))
+    fault = {
+        "error_type": said.error_type or said.state.value,
+        "error_message": said.error or said.state.value,
+        "error_traceback": said.traceback or "",
+    }
+    return {"error": to_json({**fault, **envelope}).decode()}
+
+
+def piece(value: Any, *, holds_files: bool) -> Any:
+    """A piece of output: the value itself, where nothing else can be taken for it.
+
+    A value with files in it, or with a key that Runpod or we read, is `{"farcall": 1, "chunk": {"value", "files"}}`.
+    """
+    if holds_files or (isinstance(value, Mapping) and _TAKEN & value.keys()):
+        return {"farcall": VERSION, "chunk": render_chunk(value)}
+    return value
+
+
+def _sendable(look: Snapshot) -> Snapshot:
+    """The look with nothing in its texts that is no Unicode: the SDK would fail to send it, and say so to nobody."""
+    logs = None if look.logs is None else tuple(map(_text, look.logs))
+    message, error, trace = (
+        None if text is None else _text(text) for text in (look.message, look.error, look.traceback)
+    )
+    return replace(look, message=message, error=error, traceback=trace, logs=logs)
+
+
+def _text(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
