@@ -23,7 +23,8 @@ class Binding:
     Args:
         provider: An installed provider's name.
         endpoints: What the service offers; empty: it is asked.
-        spec: Where its description is (an address, a path, or the parsed document); None: the service is asked.
+        spec: Where its description is (an address, a path, or the parsed document; of an address without a path, its
+            `/openapi.json`); None: the service is asked.
         storage: Name of the configured storage that takes large files; None: no storage.
         upload_threshold_bytes: Files above it go to the storage; None: only those above the host's own limit.
         busy_patience_s: How long a submission that the service refuses as too much is tried again, in seconds, where

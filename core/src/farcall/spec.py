@@ -110,6 +110,7 @@ class EndpointSpec(BaseModel):
         result: The result's type, for `help()`; None if unknown.
         doc: What it does, for `help()`.
         deprecated: Whether the service wants it used no more.
+        open: Whether it takes arguments beside its parameters, of any name; a file may be among them.
         job: True if a call becomes a job, False if the reply is the result, None if only the reply tells.
         operation_id: The name the service's own description gives it.
         traits: What the provider wrote down for itself.
@@ -124,6 +125,7 @@ class EndpointSpec(BaseModel):
     result: Any = None
     doc: str = ""
     deprecated: bool = False
+    open: bool = False
     job: bool | None = None
     operation_id: str = ""
     traits: Mapping[str, str] = Field(default_factory=dict)
