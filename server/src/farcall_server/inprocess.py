@@ -89,7 +89,7 @@ class InProcess:
             answer = await self._ask(operation, arguments)
             response = answer.response
             if response is None or answer.error is not None:
-                return _raised(answer.error or RuntimeError("The app gave no answer."))
+                return raised(answer.error or RuntimeError("The app gave no answer."))
             if not operation.signature.spec.job:
                 return _replied(response)
             if response.status != FULL:
@@ -191,7 +191,7 @@ def _file(response: Response) -> Any:
     return File.from_bytes(response.content, media_type=response.media_type).value
 
 
-def _raised(error: BaseException) -> Snapshot:
+def raised(error: BaseException) -> Snapshot:
     """An exception as the end of a job, its traceback from the user's function on."""
     shown = traceback.format_exception(type(error), error, _of_the_user(error.__traceback__))
     return Snapshot(

@@ -1,11 +1,10 @@
 """What our worker puts into a Runpod job's output: our envelope, in every place where Runpod lets a worker speak.
 
-| where | what |
-|---|---|
-| `output`, COMPLETED | the envelope; of a worker that streams a list, the envelope its last item |
-| `output`, IN_PROGRESS | the envelope of a running job; `data.rev` grows, so that a late one is known |
-| `error`, FAILED | JSON as Runpod's own of an exception (`error_type`, `error_message`, `error_traceback`), with the envelope's other keys |
-| an item of `/stream`, of a list | a piece of output, see `piece`; the last one is the envelope |
+- `output`, COMPLETED: the envelope; of a worker that streams a list of its pieces, the envelope its last item.
+- `output`, IN_PROGRESS: the envelope of a running job; `data.rev` grows, so that a late one is known.
+- `error`, FAILED: JSON as Runpod's own of an exception (`error_type`, `error_message`, `error_traceback`), with the
+  envelope's other keys.
+- an item of `/stream`: a piece of output, see `piece`; the last one is the envelope.
 """
 
 from __future__ import annotations
@@ -14,16 +13,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from farcall.jobs import Snapshot
+from farcall.jobs import Snapshot, State
 from farcall_fasttaskapi.envelope import VERSION, render, render_chunk
 from pydantic_core import to_json
+
+MOST_BYTES: Final = 20_000_000
+"""The largest output that Runpod takes. Source: runpod 1.12.0, serverless/modules/rp_tips.py (read 2026-11-24)."""
 
 # Source: runpod 1.12.0, serverless/modules/rp_job.py (read 2026-11-24): a dictionary with one of these keys is not
 # passed on as it is.
 _TAKEN: Final = frozenset({"error", "refresh_worker", "farcall"})
 
 
-def finished(look: Snapshot) -> dict[str, Any]:
+def envelope(look: Snapshot) -> dict[str, Any]:
     """The output of a job that succeeded, or that runs; its files with their bytes in memory."""
     return render(_sendable(look))
 
@@ -31,23 +33,44 @@ def finished(look: Snapshot) -> dict[str, Any]:
 def failed(look: Snapshot) -> dict[str, str]:
     """What a handler returns of a job that came to another end, so that Runpod ends it as FAILED."""
     said = _sendable(look)
-    envelope = render(replace(said, error=None, error_type=None, traceback=None))
+    rest = render(replace(said, error=None, error_type=None, traceback=None))
     fault = {
         "error_type": said.error_type or said.state.value,
         "error_message": said.error or said.state.value,
         "error_traceback": said.traceback or "",
     }
-    return {"error": to_json({**fault, **envelope}).decode()}
+    return {"error": to_json({**fault, **rest}).decode()}
 
 
-def piece(value: Any, *, holds_files: bool) -> Any:
+def ended(look: Snapshot, told_bytes: int = 0) -> dict[str, Any]:
+    """What a handler returns at a job's end.
+
+    Args:
+        look: The end.
+        told_bytes: What was sent before as pieces, which Runpod puts before it.
+    """
+    if look.state is not State.SUCCEEDED:
+        return failed(look)
+    made = envelope(look)
+    size = told_bytes + len(to_json(made))
+    if size <= MOST_BYTES:
+        return made
+    error = (
+        f"The result has {size / 1e6:.1f} MB, and Runpod takes {MOST_BYTES / 1e6:.0f} MB: "
+        "put it into a storage and return its address."
+    )
+    return failed(replace(look, state=State.FAILED, result=None, error=error, error_type="ResultTooLarge"))
+
+
+def piece(value: Any) -> Any:
     """A piece of output: the value itself, where nothing else can be taken for it.
 
     A value with files in it, or with a key that Runpod or we read, is `{"farcall": 1, "chunk": {"value", "files"}}`.
     """
-    if holds_files or (isinstance(value, Mapping) and _TAKEN & value.keys()):
+    if isinstance(value, Mapping) and _TAKEN & value.keys():
         return {"farcall": VERSION, "chunk": render_chunk(value)}
-    return value
+    made = render_chunk(value)
+    return {"farcall": VERSION, "chunk": made} if made["files"] else value
 
 
 def _sendable(look: Snapshot) -> Snapshot:
