@@ -144,6 +144,10 @@ class EndpointSpec(BaseModel):
         return hash((self.method, self.path, self.name))
 
 
+HOSTS_OWN: Final = "verb"
+"""The trait of an endpoint that the host offers beside the service's own; its value says which: `health`."""
+
+
 class SecurityScheme(BaseModel):
     """One way in which a service wants to be shown a key.
 
