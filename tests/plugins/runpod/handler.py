@@ -22,4 +22,4 @@ async def run(job):
 
 
 if __name__ == "__main__":
-    runpod.serverless.start({"handler": run, "concurrency_modifier": lambda _: int(os.environ.get("AT_ONCE", "8"))})
+    runpod.serverless.start({"handler": run, "concurrency_modifier": lambda _: int(os.environ.get("AT_ONCE", "100"))})

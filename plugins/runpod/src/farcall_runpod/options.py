@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -13,6 +14,7 @@ BASE: Final = "https://api.runpod.ai/v2"
 
 _DAY_S: Final = 24 * 3600.0
 _WEEK_S: Final = 7 * _DAY_S
+_ID: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _SUBMITTING: Final = ("/run", "/runsync")
 
 # Source of the bounds: Runpod's documentation of execution policies, 2026-08-20.
@@ -74,6 +76,8 @@ class Options(BaseModel):
         if bool(named) == bool(url):
             raise ValueError("name the endpoint once: endpoint_id='abc123', or its whole address with url='https://…'")
         if named and "/" not in named:
+            if not _ID.fullmatch(named):
+                raise ValueError(f"{named!r} is no id of an endpoint")
             url = join(str(given.get("base_url") or BASE), named)
         return {**given, "url": _plain(url or named)}
 

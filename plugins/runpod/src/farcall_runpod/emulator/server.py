@@ -143,8 +143,7 @@ class Emulator:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _, end = self._begun.result()
-        end()
+        self._begun.result()[1]()
         self._thread.join()
 
     async def _main(self) -> None:
@@ -152,7 +151,7 @@ class Emulator:
         running = Running(self.endpoint)
         try:
             await running.start()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
             self._begun.set_exception(error)
             return
         self._begun.set_result((running, partial(loop.call_soon_threadsafe, over.set)))
