@@ -69,13 +69,14 @@ def _manager(name: str) -> pluggy.PluginManager:
 
 
 def _loaded(name: str) -> Any:
+    how = OF_OTHERS.get(name)
     try:
         return plugins.load("backend", name)
     except PluginError as error:
-        if name in OF_OTHERS and isinstance(error.__cause__, ModuleNotFoundError):
+        if how and isinstance(error.__cause__, ModuleNotFoundError):
             missing = error.__cause__.name
-            raise ConfigError(f"The backend {name!r} lacks the module {missing!r}: {OF_OTHERS[name]}") from error
+            raise ConfigError(f"The backend {name!r} lacks the module {missing!r}. Install it: {how}") from error
         raise
     except UsageError as error:
-        how = f"Install it: {OF_OTHERS[name]}" if name in OF_OTHERS else str(error)
-        raise ConfigError(f"The backend {name!r} is not installed. {how}") from error
+        said = f"The backend {name!r} is not installed. Install it: {how}" if how else str(error)
+        raise ConfigError(said) from error
