@@ -26,6 +26,7 @@ from farcall_server import exchanges, replies, worker
 from farcall_server.documents import Documented
 from farcall_server.queue import Job
 from farcall_server.streaming import moved
+from farcall_server.texts import sendable
 
 if TYPE_CHECKING:
     from farcall_server.app import FastTaskAPI
@@ -198,7 +199,7 @@ def raised(error: BaseException) -> Snapshot:
         state=State.FAILED,
         error=worker.reason(error),
         error_type=type(error).__name__,
-        traceback="".join(shown)[-worker.LONGEST_TRACEBACK :],
+        traceback=sendable("".join(shown)[-worker.LONGEST_TRACEBACK :]),
     )
 
 

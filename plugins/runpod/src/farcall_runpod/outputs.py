@@ -27,17 +27,16 @@ _TAKEN: Final = frozenset({"error", "refresh_worker", "farcall"})
 
 def envelope(look: Snapshot) -> dict[str, Any]:
     """The output of a job that succeeded, or that runs; its files with their bytes in memory."""
-    return render(_sendable(look))
+    return render(look)
 
 
 def failed(look: Snapshot) -> dict[str, str]:
     """What a handler returns of a job that came to another end, so that Runpod ends it as FAILED."""
-    said = _sendable(look)
-    rest = render(replace(said, error=None, error_type=None, traceback=None))
+    rest = render(replace(look, error=None, error_type=None, traceback=None))
     fault = {
-        "error_type": said.error_type or said.state.value,
-        "error_message": said.error or said.state.value,
-        "error_traceback": said.traceback or "",
+        "error_type": look.error_type or look.state.value,
+        "error_message": look.error or look.state.value,
+        "error_traceback": look.traceback or "",
     }
     return {"error": to_json({**fault, **rest}).decode()}
 
@@ -71,16 +70,3 @@ def piece(value: Any) -> Any:
         return {"farcall": VERSION, "chunk": render_chunk(value)}
     made = render_chunk(value)
     return {"farcall": VERSION, "chunk": made} if made["files"] else value
-
-
-def _sendable(look: Snapshot) -> Snapshot:
-    """The look with nothing in its texts that is no Unicode: the SDK would fail to send it, and say so to nobody."""
-    logs = None if look.logs is None else tuple(map(_text, look.logs))
-    message, error, trace = (
-        None if text is None else _text(text) for text in (look.message, look.error, look.traceback)
-    )
-    return replace(look, message=message, error=error, traceback=trace, logs=logs)
-
-
-def _text(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
