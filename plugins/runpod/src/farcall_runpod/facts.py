@@ -35,9 +35,9 @@ def facts(binding: Binding) -> ProviderFacts:
         origins=(ORIGIN,),
         key_names=KEY_NAMES,
         poll_min_s=0.05,
-        poll_max_s=5.0,
-        # half of what an endpoint may be asked: another process has jobs there too
-        poll_per_s=limits.RATES["status"][0] / limits.RATE_WINDOW_S / 2,
+        poll_max_s=1.0,  # what the SDK of Runpod waits, so that no end is seen later
+        # a little less than an endpoint may be asked
+        poll_per_s=0.9 * limits.RATES["status"][0] / limits.RATE_WINDOW_S,
         stream="polled",
         submits_at_once=limits.RATES["run"][1] // 2,
         retention_s=limits.RUN_KEPT_S,

@@ -35,12 +35,13 @@ class PublicApi:
         api_key: The key that is wanted; None: any.
         faults: What goes wrong.
         times: How long `/runsync` is held.
+        rates: How often it may be asked.
 
     Attributes:
         requests: How many requests came, by route.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts it is put together from
         self,
         endpoint_id: str,
         queue: Queue,
@@ -49,6 +50,7 @@ class PublicApi:
         api_key: str | None,
         faults: Faults,
         times: Times,
+        rates: Mapping[str, tuple[int, int]],
     ) -> None:
         self.requests: Counter[str] = Counter()
         self._endpoint_id = endpoint_id
@@ -57,7 +59,7 @@ class PublicApi:
         self._api_key = api_key
         self._faults = faults
         self._times = times
-        self._rates = Rates(asyncio.get_running_loop().time)
+        self._rates = Rates(asyncio.get_running_loop().time, rates)
 
     def routes(self) -> list[web.RouteDef]:
         """The routes, for the server."""

@@ -25,12 +25,19 @@ class Queue:
         times: What is kept, and for how long.
         on_end: Called with each job that has ended.
         lags: Whether how jobs were shown is kept, for status that lags behind.
+
+    Attributes:
+        jobs: Those that are known, by id.
+        ended: How many have ended, by status.
+        retried: How many were put back into the queue.
+        last_end: When a job ended last, on the loop's clock.
     """
 
     def __init__(self, times: Times, on_end: Callable[[Job], None], *, lags: bool = False) -> None:
         self.jobs: dict[str, Job] = {}
         self.ended: Counter[str] = Counter()
         self.retried = 0
+        self.last_end = 0.0
         self._times = times
         self._on_end = on_end
         self._lags = lags
@@ -187,6 +194,7 @@ class Queue:
         loop = asyncio.get_running_loop()
         job.stop_timers()
         job.status, job.ended_at = status, loop.time()
+        self.last_end = job.ended_at
         kept_s = self._times.sync_kept_s if job.id.startswith("sync-") else self._times.kept_s
         job.timers.append(loop.call_later(kept_s, self._drop, job))
         self.ended[status] += 1

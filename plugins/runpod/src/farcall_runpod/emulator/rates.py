@@ -17,7 +17,7 @@ class Rates:
         rates: By route: how many requests in ten seconds, and how many at one time.
     """
 
-    def __init__(self, now: Callable[[], float], rates: Mapping[str, tuple[int, int]] = limits.RATES) -> None:
+    def __init__(self, now: Callable[[], float], rates: Mapping[str, tuple[int, int]]) -> None:
         self._now = now
         self._rates = rates
         self._asked: dict[str, deque[float]] = {}

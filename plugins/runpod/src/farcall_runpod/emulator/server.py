@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -42,6 +42,7 @@ class Endpoint:
         api_key: The key that users must show; None: any.
         faults: What goes wrong.
         times: How long things last.
+        rates: By route: how many requests in ten seconds, and how many at one time; more are answered 429.
         log_file: Where the workers' output goes; None: to ours.
     """
 
@@ -52,6 +53,7 @@ class Endpoint:
     api_key: str | None = field(default=None, repr=False)
     faults: Sequence[Fault] = ()
     times: Times = field(default_factory=Times)
+    rates: Mapping[str, tuple[int, int]] = field(default_factory=lambda: limits.RATES)
     log_file: Path | None = None
 
     def __post_init__(self) -> None:
@@ -86,7 +88,13 @@ class Running:
         )
         wire = WorkerWire(self._queue, faults, kill=self._workers.kill, refresh=self._workers.kill)
         self._public = PublicApi(
-            endpoint.id, self._queue, self._workers.alive, api_key=endpoint.api_key, faults=faults, times=times
+            endpoint.id,
+            self._queue,
+            self._workers.alive,
+            api_key=endpoint.api_key,
+            faults=faults,
+            times=times,
+            rates=endpoint.rates,
         )
         app = web.Application(client_max_size=4 * limits.RUNSYNC_BYTES)
         app.add_routes([*self._public.routes(), *wire.routes()])
@@ -114,6 +122,11 @@ class Running:
     def base_url(self) -> str:
         """What comes before the endpoint's id: `http://127.0.0.1:8010/v2`."""
         return f"{self._base}/v2"
+
+    @property
+    def last_end(self) -> float:
+        """When a job ended last, on the loop's clock."""
+        return self._queue.last_end
 
     async def stop(self) -> None:
         """End the workers and stop listening; the jobs are gone."""
@@ -172,6 +185,11 @@ class Emulator:
     def requests(self) -> Counter[str]:
         """How many requests came so far, by route: `run`, `status`, …."""
         return Counter(self._entered.requests)
+
+    @property
+    def last_end(self) -> float:
+        """When a job ended last, on the clock of `time.monotonic`; 0.0: none has."""
+        return self._entered.last_end
 
     @property
     def _entered(self) -> Running:
