@@ -12,7 +12,7 @@ import pytest
 from farcall import State, errors
 from farcall.jobs import Snapshot
 from farcall_fasttaskapi import envelope
-from farcall_runpod import backend, outputs, reports
+from farcall_runpod import backend, reports
 from farcall_runpod.home import Home
 from farcall_runpod.reports import Reports
 from farcall_runpod.worker import Worker
@@ -118,13 +118,17 @@ def test_a_failure_is_told_as_runpods_own_and_with_the_log(app, ran):
     assert (look.state, look.logs) == (State.FAILED, ("nearly",))
 
 
-def test_a_result_that_runpod_would_not_take_fails_and_says_what_to_do(app, ran, monkeypatch):
-    app.task_endpoint("/long")(lambda: "x" * 2000)
-    assert "output" in ran({"path": "/long"})
-    monkeypatch.setattr(outputs, "MOST_BYTES", 1000)
-    error = told(ran({"path": "/long"}))
+def test_a_result_that_runpod_would_not_take_fails_and_says_what_to_do(app, working):
+    app.task_endpoint("/long")(lambda: "x" * 15_000_000)
+    worker = working(app)
+
+    def ran(job_id):
+        return asyncio.run(run_job(worker.handle, {"id": job_id, "input": {"path": "/long"}}))
+
+    assert "output" in ran("sync-1")  # 20 MB
+    error = told(ran("1"))  # 10 MB
     assert error["error_type"] == "ResultTooLarge"
-    assert "put it into a storage" in error["error_message"]
+    assert "15.0 MB, and Runpod takes 10 MB: put it into a storage" in error["error_message"]
 
 
 def test_texts_that_are_no_unicode_do_not_stop_the_end_from_being_told(app, ran):
@@ -190,6 +194,18 @@ def test_a_stream_fails_as_the_sdk_knows_it_and_before_its_test_server_as_an_env
     assert (pieces, list(end)) == (["one"], ["error"])
     *pieces, end = streamed(working(streaming, deployed=False), path="/stumble")
     assert (pieces, envelope.read(end).error) == (["one"], "stumbled")
+
+
+def test_a_piece_that_runpod_would_not_take_ends_the_job(app, working):
+    @app.task_endpoint("/draw")
+    def draw():
+        yield "small"
+        yield "x" * 1_100_000
+        yield "never told"
+
+    piece, end = streamed(working(app, deployed=True), path="/draw")
+    assert piece == "small"
+    assert "The piece of output has 1.1 MB, and Runpod takes 1 MB" in told(end)["error_message"]
 
 
 def test_a_reader_that_leaves_stops_the_function(app, working):

@@ -51,7 +51,11 @@ class Worker:
                     yield outputs.envelope(item) if "error" in made and not self.deployed else made
                     return
                 piece = outputs.piece(item.value)
-                told_bytes += len(to_json(piece))
+                size = len(to_json(piece))
+                if (refusal := outputs.too_large(size, job["id"])) is not None:
+                    yield refusal
+                    return
+                told_bytes += size
                 yield piece
 
     async def _news(self, job: dict[str, Any]) -> AsyncGenerator[News, None]:
