@@ -33,7 +33,7 @@ def called(app, path, **arguments):
                 return [answer]
             news = [each async for each in inside.follow(answer)]
             inside.forget(answer)
-            assert app.store.get(answer.id) is None
+            assert len(app.store) == 0
             return news
 
     return asyncio.run(main())
