@@ -25,6 +25,8 @@ SHARE: Final = 0.15
 """The pause between two looks, as a share of the job's age."""
 ORDINARY: Final = 1 / 3
 """The share of the budget for ordinary looks at many jobs; the rest is for those likely to have ended."""
+NEXT: Final = 1 / 2
+"""The pause of a job that is likely to end next, as a share of its ordinary one."""
 
 
 class Follower:
@@ -55,8 +57,9 @@ class Follower:
             self._engine.tell_end(tracked)
             return
         tracked.following = True
-        if self._engine.facts.long_poll_s is not None and not tracked.resting:
-            tracked.due = 0.0
+        if not tracked.resting:
+            held = self._engine.facts.long_poll_s is not None
+            tracked.due = 0.0 if held else max(tracked.due, self._engine.loop.time() + self._crowd_s())
         self._enqueue(tracked)
 
     def _enqueue(self, tracked: Tracked) -> None:
@@ -172,14 +175,27 @@ class Follower:
 
     def _ended(self, tracked: Tracked, now: float) -> None:
         self._waiting.end(tracked)
-        if self._engine.facts.long_poll_s is None:
-            self._waiting.bring_forward(tracked.endpoint.name, now)
-            self._news.set()
+        if self._engine.facts.long_poll_s is not None:
+            return
+        endpoint = tracked.endpoint.name
+        self._waiting.bring_forward(endpoint, now, lambda other: self._step(other, now) * NEXT)
+        oldest = self._waiting.oldest(endpoint)
+        if oldest is not None:
+            self._waiting.not_later(oldest, now + self._step(oldest, now) * NEXT)
+        self._news.set()
+
+    def _crowd_s(self) -> float:
+        """Seconds in which every job that waits can have an ordinary look, within the budget."""
+        return len(self._waiting) / (self._engine.facts.poll_per_s * ORDINARY)
 
     def _pause_of(self, tracked: Tracked, now: float) -> float:
         """Seconds until the next ordinary look at a job."""
-        facts = self._engine.facts
-        pause = min(facts.poll_max_s, max(facts.poll_min_s, (now - tracked.accepted_at) * SHARE))
-        if facts.long_poll_s is None and not self._waiting.is_oldest(tracked):
-            pause = max(pause, len(self._waiting) / (facts.poll_per_s * ORDINARY))
+        facts, pause = self._engine.facts, self._step(tracked, now)
+        if facts.long_poll_s is None and self._waiting.oldest(tracked.endpoint.name) is not tracked:
+            pause = max(pause, self._crowd_s())
         return pause * (0.9 + 0.2 * self._engine.clock.chance())
+
+    def _step(self, tracked: Tracked, now: float) -> float:
+        """Seconds between two looks at a job of this age, were it alone."""
+        facts = self._engine.facts
+        return min(facts.poll_max_s, max(facts.poll_min_s, (now - tracked.accepted_at) * SHARE))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import heapq
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,10 +23,7 @@ class Waiting:
         self._heap: list[tuple[float, int, Tracked]] = []
         self._due: dict[Tracked, float] = {}
         self._begun: dict[str, dict[Tracked, None]] = {}
-        self._brought: set[Tracked] = set()
-        """Those whose look was brought forward and has not been taken."""
-        self._vain: set[Tracked] = set()
-        """Those whose last look was brought forward and showed no end; the next one is an ordinary one."""
+        self._taken_at: dict[Tracked, float] = {}
         self._count = 0
 
     def __len__(self) -> int:
@@ -66,34 +65,39 @@ class Waiting:
             if tracked.ended:
                 self.end(tracked)
             else:
-                self._taken(tracked)
+                self._taken_at[tracked] = now
                 group.append(tracked)
         for entry in resting:
             heapq.heappush(self._heap, entry)
         return group
 
-    def _taken(self, tracked: Tracked) -> None:
-        (self._vain.add if tracked in self._brought else self._vain.discard)(tracked)
-        self._brought.discard(tracked)
+    def oldest(self, endpoint: str) -> Tracked | None:
+        """The job of an endpoint that was begun first and has not ended; None if there is none."""
+        return next(iter(self._begun.get(endpoint, ())), None)
 
-    def is_oldest(self, tracked: Tracked) -> bool:
-        """Whether no job of its endpoint was begun before it that has not ended."""
-        return next(iter(self._begun.get(tracked.endpoint.name, ())), None) is tracked
+    def not_later(self, tracked: Tracked, due: float) -> None:
+        """Have a job that waits be due by then, unless it rests."""
+        if self._due.get(tracked, due) > due and not tracked.resting:
+            self._push(tracked, due)
 
     def end(self, tracked: Tracked) -> None:
         """Forget a job: it is followed no longer."""
         self._begun.get(tracked.endpoint.name, {}).pop(tracked, None)
         self._due.pop(tracked, None)
-        self._brought.discard(tracked)
-        self._vain.discard(tracked)
+        self._taken_at.pop(tracked, None)
 
-    def bring_forward(self, endpoint: str, now: float) -> None:
-        """Have the oldest jobs of an endpoint looked at now, each once between two ordinary looks."""
+    def bring_forward(self, endpoint: str, now: float, pause_of: Callable[[Tracked], float]) -> None:
+        """Have the oldest jobs of an endpoint looked at now, except those that were just looked at.
+
+        Args:
+            endpoint: Its name.
+            now: The time, in seconds.
+            pause_of: How long a job is left alone between two looks, in seconds.
+        """
         left = BROUGHT_FORWARD
         for tracked, _ in zip(self._begun.get(endpoint, ()), range(SEARCHED), strict=False):
             waits = self._due.get(tracked, now) > now and not tracked.resting
-            if waits and tracked not in self._vain:
-                self._brought.add(tracked)
+            if waits and now - self._taken_at.get(tracked, -math.inf) >= pause_of(tracked):
                 self._push(tracked, now)
                 left -= 1
             if left == 0:
@@ -102,6 +106,6 @@ class Waiting:
     def clear(self) -> list[Tracked]:
         """Forget all; those that waited."""
         left = list(self._due)
-        for kept in (self._heap, self._due, self._begun, self._brought, self._vain):
+        for kept in (self._heap, self._due, self._begun, self._taken_at):
             kept.clear()
         return left
