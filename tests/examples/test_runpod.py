@@ -11,8 +11,6 @@ from conftest import Served
 from farcall_server.serve import load
 from house.repository import ROOT
 
-pytest_plugins = ["farcall_runpod.testing"]
-
 EXAMPLE = ROOT / "examples" / "runpod"
 DOCKERFILE = (EXAMPLE / "Dockerfile").read_text()
 

@@ -6,8 +6,6 @@ import farcall
 import pytest
 from farcall_runpod.emulator import Emulator, Endpoint
 
-pytest_plugins = ["farcall_runpod.testing"]
-
 HERE = Path(__file__).parent
 HANDLER = HERE / "handler.py"
 STREAMER = HERE / "streamer.py"
