@@ -5,7 +5,9 @@ import itertools
 
 import pytest
 from core.ticks import ENDPOINT, Host, Ticks, connected, virtual
-from farcall.testing import reply
+from farcall.engine import Engine
+from farcall.service import AsyncService
+from farcall.testing import MemorySender, reply
 
 OTHER = ENDPOINT.model_copy(update={"path": "/other", "name": "other"})
 AGES = [0.004, 0.05, 0.5, 5.0, 60.0, 600.0]
@@ -219,3 +221,16 @@ async def test_an_end_brings_no_look_at_another_endpoints_jobs():
         await svc.go(takes_s=5)
         await other
     assert [seen.at for seen in host.seen if seen.tickets == ["t1"]] == pytest.approx([10, 20, 30])
+
+
+@virtual
+async def test_two_services_at_one_address_share_the_budget_of_looks():
+    host = Host(5.0)
+    async with connected(host, Ticks(poll_per_s=10.0)) as svc:
+        engine = svc._engine
+        other = AsyncService(Engine(engine.provider, engine.binding, MemorySender(host)), [ENDPOINT])
+        async with other:
+            jobs = [await service.go.submit() for service in (svc, other) for _ in range(30)]
+            await asyncio.gather(*jobs)
+    looks = host.times("look")
+    assert max(sum(at <= later < at + 1 for later in looks) for at in looks) <= 11

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from farcall.jobs import Snapshot
 from farcall.tracking import closed, same
@@ -29,6 +31,20 @@ NEXT: Final = 1 / 2
 """The pause of a job that is likely to end next, as a share of its ordinary one."""
 
 
+@dataclass(slots=True)
+class Pace:
+    """When a host may be asked next, by whichever of the services connected to it."""
+
+    next_s: float = 0.0
+
+
+_paces: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Pace]] = WeakKeyDictionary()
+
+
+def _pace(loop: asyncio.AbstractEventLoop, url: str) -> Pace:
+    return _paces.setdefault(loop, {}).setdefault(url, Pace())
+
+
 class Follower:
     """Follows a service's jobs until each ends.
 
@@ -46,7 +62,7 @@ class Follower:
         self._given_up: set[asyncio.Task[None]] = set()
         self._dispatcher: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
-        self._next_s = 0.0
+        self._pace = _pace(engine.loop, engine.facts.url)
 
     def add(self, tracked: Tracked) -> None:
         """Follow a job from now on; one that is followed already, or has ended, is left as it is."""
@@ -90,7 +106,7 @@ class Follower:
         while self._waiting:
             self._news.clear()
             now = loop.time()
-            first = max(self._waiting.first_due(), self._next_s)
+            first = max(self._waiting.first_due(), self._pace.next_s)
             if first > now:
                 await self._pause(first - now)
                 continue
@@ -116,11 +132,11 @@ class Follower:
             await asyncio.sleep(GATHERING_S)  # so that a burst of jobs shares a request
             self._make_room()
         wait_s = facts.long_poll_s if len(self._held) < HELD_OPEN else None
-        after_s = max(now, self._next_s) + 1 / facts.poll_per_s
+        after_s = max(now, self._pace.next_s) + 1 / facts.poll_per_s
         group = self._waiting.take(facts.poll_batch if many else 1, now)
         if not group:
             return
-        self._next_s = after_s
+        self._pace.next_s = after_s
         task = self._engine.spawn(self._look(group, wait_s), "look")
         self._looks[task] = group
         if wait_s is not None:

@@ -139,6 +139,31 @@ def test_a_missing_key_says_how_to_set_one(worker, monkeypatch):
         service.run()
 
 
+def test_a_page_in_a_browser_cannot_reach_it_under_another_name(worker):
+    request = urllib.request.Request(f"{worker.url}/health", headers={"authorization": KEY, "host": "evil.test:8010"})
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(request)
+
+
+def test_a_file_among_the_arguments_travels_as_a_data_address(service):
+    image = farcall.File.from_bytes(b"pixels", name="a.png")
+    assert service.run(image=image, images=[image]) == {
+        "image": "data:image/png;base64,cGl4ZWxz",
+        "images": ["data:image/png;base64,cGl4ZWxz"],
+    }
+
+
+def test_the_end_of_a_job_is_posted_to_its_webhook_until_that_says_200(runpod_emulator, hooks):
+    emulator = runpod_emulator(HANDLER, times=Times(webhook_pause_s=0.01))
+    hooks.statuses[:] = [500, 404, 200]
+    with farcall.connect(emulator.url, provider="runpod", api_key="any") as service:
+        job = service.run.options(webhook=hooks.url).submit(give=3)
+        job.result()
+        told = [hooks.queue.get(timeout=20) for _ in range(3)]
+        assert told == [ask(emulator, f"status/{job.id}")[1]] * 3
+        assert told[0]["output"] == 3
+
+
 def test_another_endpoint_is_not_known(worker):
     with (
         farcall.connect("runpod:other", base_url=worker.base_url, api_key=KEY) as service,
@@ -147,7 +172,9 @@ def test_another_endpoint_is_not_known(worker):
         service.run()
 
 
-@pytest.mark.parametrize("body", [b"{", {}, {"input": None}, [], {"input": {}, "policy": 7}])
+@pytest.mark.parametrize(
+    "body", [b"{", {}, {"input": None}, [], {"input": {}, "policy": 7}, {"input": {}, "policy": {"ttl": "1 h"}}]
+)
 def test_what_is_no_submission_is_refused(worker, body):
     status, said = ask(worker, "run", body, method="POST")
     assert status == 400

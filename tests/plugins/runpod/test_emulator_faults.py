@@ -80,6 +80,14 @@ def test_a_job_whose_worker_died_is_run_by_another(runpod_emulator):
         assert service.health()["jobs"]["retried"] >= 1
 
 
+def test_who_waits_in_sync_mode_for_a_job_whose_worker_died_gets_its_result(runpod_emulator):
+    emulator = runpod_emulator(HANDLER, faults=("worker-death=0.5",))
+    with connected(emulator) as service:
+        sync = service.run.options(mode="sync")
+        assert [sync(give=1), sync(give=2)] == [1, 2]
+    assert emulator.requests == {"runsync": 2}
+
+
 def test_a_cold_start_keeps_the_first_job_in_the_queue(runpod_emulator):
     emulator = runpod_emulator(HANDLER, faults=("cold-start=4",))
     with connected(emulator) as service:

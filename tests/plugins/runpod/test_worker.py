@@ -15,6 +15,7 @@ from farcall_fasttaskapi import envelope
 from farcall_runpod import backend, reports
 from farcall_runpod.home import Home
 from farcall_runpod.reports import Reports
+from farcall_runpod.watching import Marks
 from farcall_runpod.worker import Worker
 from farcall_server import FastTaskAPI, File, JobProgress
 from farcall_server.inprocess import InProcess
@@ -37,7 +38,7 @@ def working():
         home, inside = Home(), InProcess(app)
         homes.append((home, inside))
         home.run(inside.start())
-        return Worker(app=inside, home=home, deployed=deployed)
+        return Worker(app=inside, home=home, marks=Marks(), deployed=deployed)
 
     yield start
     for home, inside in homes:

@@ -48,6 +48,8 @@ class Job:
     ended_at: float | None = None
     end: asyncio.Event = field(default_factory=asyncio.Event)
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    """What happens to it by itself while it is in this state."""
+    ttl: asyncio.TimerHandle | None = None
     past: list[tuple[float, Mapping[str, Any]]] = field(default_factory=list)
     """How it was shown, and since when; kept for status that lags behind."""
 
@@ -64,7 +66,8 @@ class Job:
         """Back to the queue, as if it had not run."""
         self.status, self.output, self.has_output, self.error = IN_QUEUE, None, False, None
         self.pieces, self.handed, self.worker, self.started, self.ended_at = [], 0, None, None, None
-        self.end = asyncio.Event()
+        if self.end.is_set():  # else somebody still waits for it
+            self.end = asyncio.Event()
         self.stop_timers()
 
     def stop_timers(self) -> None:

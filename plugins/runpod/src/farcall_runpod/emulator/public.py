@@ -175,9 +175,14 @@ async def _submitted(request: web.Request, name: str) -> Mapping[str, Any]:
         raise _bad("The body is no JSON.") from None
     if not isinstance(body, dict) or body.get("input") is None:
         raise _bad("The body has no input.")
-    if not isinstance(body.get("policy") or {}, dict):
-        raise _bad("The policy is no object.")
+    if not _is_policy(body.get("policy") or {}):
+        raise _bad("The policy is an object; executionTimeout and ttl are milliseconds.")
     return body
+
+
+def _is_policy(policy: Any) -> bool:
+    times = [policy.get(name, 1) for name in ("executionTimeout", "ttl")] if isinstance(policy, dict) else [None]
+    return all(isinstance(time, int) and not isinstance(time, bool) and time > 0 for time in times)
 
 
 def _wait_s(request: web.Request, default_s: float) -> float:

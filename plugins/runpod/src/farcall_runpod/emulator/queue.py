@@ -62,7 +62,7 @@ class Queue:
             created=loop.time(),
         )
         self.jobs[job.id] = job
-        loop.call_later(policy.get("ttl", self._times.ttl_s * 1000) / 1000, self._drop, job)
+        job.ttl = loop.call_later(policy.get("ttl", self._times.ttl_s * 1000) / 1000, self._drop, job)
         self._enqueue(job)
         return job
 
@@ -209,6 +209,8 @@ class Queue:
         elif job.status == jobs.IN_PROGRESS:
             self._stop(job)
         job.stop_timers()
+        if job.ttl is not None:
+            job.ttl.cancel()
         self.jobs.pop(job.id, None)
         job.end.set()
 

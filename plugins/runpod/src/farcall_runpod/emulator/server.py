@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from aiohttp import web
 from farcall.errors import UsageError
@@ -27,6 +27,7 @@ from farcall_runpod.emulator.wire import WorkerWire
 from farcall_runpod.emulator.workers import Workers
 
 HOST: Final = "127.0.0.1"
+OUR_NAMES: Final = frozenset({HOST, "localhost"})
 LAST_ANSWERS_S: Final = 0.1
 
 
@@ -64,6 +65,16 @@ class Endpoint:
             )
 
 
+@web.middleware
+async def _for_this_machine(request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
+    """Refuse what a page in a browser sends here under another name, which it had resolved to this machine."""
+    name = request.host.rpartition(":")[0] or request.host
+    if name not in OUR_NAMES:
+        raise web.HTTPForbidden
+    response: web.StreamResponse = await handler(request)
+    return response
+
+
 class Running:
     """An endpoint at work on the event loop that runs.
 
@@ -96,7 +107,7 @@ class Running:
             times=times,
             rates=endpoint.rates,
         )
-        app = web.Application(client_max_size=4 * limits.RUNSYNC_BYTES)
+        app = web.Application(middlewares=[_for_this_machine], client_max_size=4 * limits.RUNSYNC_BYTES)
         app.add_routes([*self._public.routes(), *wire.routes()])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=LAST_ANSWERS_S)
         self._base = ""
