@@ -2,8 +2,8 @@
 PYTHON ?= python3
 PHOTO ?=
 
-MEMBERS := core plugins/fasttaskapi plugins/openapi plugins/storage_s3 plugins/storage_azure plugins/compat server \
-  examples/farcall-echo examples/farcall-folder
+MEMBERS := core plugins/fasttaskapi plugins/openapi plugins/runpod plugins/storage_s3 plugins/storage_azure plugins/compat \
+  server examples/farcall-echo examples/farcall-folder
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS = never
 export UV_BUILD_CONSTRAINT = constraints.txt

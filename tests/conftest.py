@@ -11,6 +11,8 @@ import pytest
 import uvicorn
 from farcall import settings
 
+pytest_plugins = ["farcall_runpod.testing"]
+
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory, monkeypatch):

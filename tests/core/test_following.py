@@ -4,9 +4,12 @@ import asyncio
 import itertools
 
 import pytest
-from core.ticks import Host, Ticks, connected, virtual
-from farcall.testing import reply
+from core.ticks import ENDPOINT, Host, Ticks, connected, virtual
+from farcall.engine import Engine
+from farcall.service import AsyncService
+from farcall.testing import MemorySender, reply
 
+OTHER = ENDPOINT.model_copy(update={"path": "/other", "name": "other"})
 AGES = [0.004, 0.05, 0.5, 5.0, 60.0, 600.0]
 
 
@@ -184,3 +187,50 @@ async def test_a_job_is_looked_at_once_at_a_time():
     async with connected(host) as svc:
         jobs = [await svc.go.submit() for _ in range(10)]
         await asyncio.gather(*jobs, *(job.exception() for job in jobs))
+
+
+@virtual
+async def test_jobs_that_end_in_the_order_they_were_begun_cost_two_looks_each_and_are_seen_soon():
+    host = Host()
+    async with connected(host, Ticks(poll_per_s=180.0, poll_min_s=0.05, poll_max_s=1.0)) as svc:
+        jobs = [await svc.go.submit(n=n, takes_s=2 + n / 100) for n in range(1000)]
+        await asyncio.gather(*jobs)
+    assert host.now < 12 + 1
+    assert host.count("look") <= 2.1 * 1000
+
+
+@virtual
+async def test_a_job_that_outlasts_those_begun_after_it_is_looked_at_twice_as_often_at_most():
+    looks = []
+    for others in (0, 200):
+        host = Host()
+        async with connected(host, Ticks(poll_min_s=1.0, poll_max_s=1.0)) as svc:
+            last = await svc.go.submit(takes_s=60)
+            jobs = [await svc.go.submit(takes_s=n / 4) for n in range(others)]
+            await asyncio.gather(last, *jobs)
+        looks.append(sum(seen.tickets == ["t1"] for seen in host.seen))
+    alone, among_others = looks
+    assert among_others <= 2 * alone + 1
+
+
+@virtual
+async def test_an_end_brings_no_look_at_another_endpoints_jobs():
+    host = Host()
+    async with connected(host, Ticks(poll_min_s=10.0, poll_max_s=10.0), endpoints=[ENDPOINT, OTHER]) as svc:
+        other = await svc.other.submit(takes_s=25)
+        await svc.go(takes_s=5)
+        await other
+    assert [seen.at for seen in host.seen if seen.tickets == ["t1"]] == pytest.approx([10, 20, 30])
+
+
+@virtual
+async def test_two_services_at_one_address_share_the_budget_of_looks():
+    host = Host(5.0)
+    async with connected(host, Ticks(poll_per_s=10.0)) as svc:
+        engine = svc._engine
+        other = AsyncService(Engine(engine.provider, engine.binding, MemorySender(host)), [ENDPOINT])
+        async with other:
+            jobs = [await service.go.submit() for service in (svc, other) for _ in range(30)]
+            await asyncio.gather(*jobs)
+    looks = host.times("look")
+    assert max(sum(at <= later < at + 1 for later in looks) for at in looks) <= 11

@@ -1,10 +1,12 @@
 """What each verb of the asynchronous face does. On virtual time."""
 
 import asyncio
+from datetime import date
 
 import pytest
 from core.ticks import Host, Ticks, connected, virtual
-from farcall import EndpointSpec, State, as_completed_async, gather_async, hookimpl
+from farcall import EndpointSpec, File, Parameter, State, as_completed_async, gather_async, hookimpl
+from farcall.arguments import Checker
 from farcall.errors import InputError, JobFailed, JobLost, UnknownEndpoint, UsageError, WaitTimeout
 from farcall.jobs import JobRef
 from farcall.testing import reply
@@ -281,3 +283,31 @@ async def test_a_job_submitted_in_the_background_without_following_is_followed_o
         endpoint._start(job, {})
         assert job.id is None
         assert await job.result(timeout_s=60) == {}
+
+
+# --- open endpoints ---------------------------------------------------------------------------------------------
+
+OPEN = EndpointSpec(path="/run", open=True, parameters={"n": int, "note": Parameter(str, default="")})
+
+
+def test_an_open_endpoint_takes_arguments_of_any_name_and_checks_those_it_declares():
+    checker = Checker(OPEN)
+    assert checker.check((), {"n": "2", "anything": (1, 2), "at": date(2026, 1, 2)}) == {
+        "n": 2,
+        "anything": [1, 2],
+        "at": "2026-01-02",
+    }
+    assert str(checker) == "run(n: int, note: str = '', **arguments)"
+    with pytest.raises(InputError, match="'n' is missing"):
+        checker.check((), {"anything": 1})
+
+
+def test_an_open_endpoint_takes_files_under_any_name():
+    file = File.from_bytes(b"x", name="a.png")
+    given = {"n": 1, "image": file, "images": [file]}
+    assert Checker(OPEN).check((), given) == given
+
+
+def test_a_file_where_an_open_endpoint_declares_another_type_is_refused():
+    with pytest.raises(InputError):
+        Checker(OPEN).check((), {"n": 1, "note": File.from_bytes(b"x", name="a.png")})

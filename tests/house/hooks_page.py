@@ -6,30 +6,35 @@ import inspect
 from pathlib import Path
 
 from farcall import hookspecs, jobs, storage_driver, wire
+from farcall_server import hookspecs as backend_hookspecs
 
 VALUES = (
     hookspecs.ProviderFacts, hookspecs.Call, wire.Request, wire.Response, wire.StreamEvent, wire.Document,
     jobs.Snapshot, jobs.Chunk, jobs.Log, jobs.Missing, jobs.Rejected, jobs.JobRef, jobs.Event,
     wire.FileValue, wire.FilePolicy, hookspecs.Credential, hookspecs.Grant,
-    storage_driver.StoredFile, storage_driver.StorageLimits,
+    storage_driver.StoredFile, storage_driver.StorageLimits, backend_hookspecs.Options,
 )  # fmt: skip
+
+SPECS = (hookspecs, backend_hookspecs)
 
 PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
 HEAD = """\
 # The hooks
 
-Every hook a plugin can implement, from `farcall.hookspecs`. Mark yours with `@farcall.hookimpl`; leave out arguments
-you do not need. How they fit together: [write-a-provider.md](write-a-provider.md).
+Every hook a plugin can implement, from `farcall.hookspecs` and, for backends, `farcall_server.hookspecs`. Mark yours
+with `@farcall.hookimpl`; leave out arguments you do not need. How they fit together:
+[write-a-provider.md](write-a-provider.md).
 
-A plugin is found by its entry point's group: `farcall.providers` and `farcall.extensions` hold modules with hooks,
-`farcall.storages` modules with `farcall_storage`, `farcall.commands` a `typer.Typer` that becomes a command of
-`farcall`.
+A plugin is found by its entry point's group: `farcall.providers`, `farcall.extensions` and `farcall.backends` hold
+modules with hooks, `farcall.storages` modules with `farcall_storage`, `farcall.commands` a `typer.Typer` that becomes a
+command of `farcall`.
 """
 
 
 def hooks() -> list[ast.FunctionDef]:
     """The hooks as they stand in the source, in its order."""
-    functions = [node for node in ast.parse(inspect.getsource(hookspecs)).body if isinstance(node, ast.FunctionDef)]
+    nodes = [node for specs in SPECS for node in ast.parse(inspect.getsource(specs)).body]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
     return [function for function in functions if function.name.startswith("farcall_")]
 
 

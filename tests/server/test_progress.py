@@ -103,3 +103,13 @@ def test_only_the_last_thousand_log_lines_are_kept(call):
 
     logs = call(f)(json={}).json()["logs"]
     assert (len(logs), logs[-1]) == (1000, "line 1499")
+
+
+def test_texts_that_are_no_unicode_can_be_asked_for(call):
+    def odd(job_progress: JobProgress):
+        job_progress.set_status(message="half \ud800")
+        job_progress.log("\udfff")
+        raise ValueError("café \ud800")
+
+    job = call(odd)().json()
+    assert (job["message"], job["logs"], job["error"]["message"]) == ("half ?", ["?"], "café ?")

@@ -58,9 +58,15 @@ class Checker:
         except ValidationError as error:
             values = self._once_more(given, error)
         for name, value in values.items():
-            if type(value) not in _PLAIN and name not in self.takes_files:
+            if type(value) not in _PLAIN and name not in self.takes_files and not self._is_open_file(name, value):
                 values[name] = self._plain(name, value)
         return values
+
+    def _is_open_file(self, name: str, value: Any) -> bool:
+        """Whether it is a file, or a list with one, in an argument that no parameter declares."""
+        if name in self._endpoint.parameters:
+            return False
+        return isinstance(value, File) or (isinstance(value, list) and any(isinstance(item, File) for item in value))
 
     def _by_name(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         if len(args) > len(self._order):
@@ -120,6 +126,8 @@ def signature(endpoint: EndpointSpec) -> inspect.Signature:
         by_name = parameter.required and optional_seen  # Python allows it only behind a star
         by_name |= bool(listed) and listed[-1].kind is inspect.Parameter.KEYWORD_ONLY
         listed.append(_python_parameter(name, parameter, by_name=by_name))
+    if endpoint.open:
+        listed.append(inspect.Parameter("arguments", inspect.Parameter.VAR_KEYWORD))
     returns = inspect.Signature.empty if endpoint.result is None else shown(endpoint.result)
     return inspect.Signature(listed, return_annotation=returns)
 
@@ -181,7 +189,9 @@ def _compiled(endpoint: EndpointSpec) -> Any:
         kind = Optional[taken] if parameter.default is None else taken  # noqa: UP045
         fields[name] = Required[kind] if parameter.required else NotRequired[kind]
     arguments = TypedDict("arguments", fields)  # type: ignore[misc]  # made at run time, for pydantic
-    arguments.__pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)  # type: ignore[attr-defined]
+    arguments.__pydantic_config__ = ConfigDict(  # type: ignore[attr-defined]
+        extra="allow" if endpoint.open else "forbid", arbitrary_types_allowed=True
+    )
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(arguments)
     except (PydanticUserError, TypeError, NameError) as error:

@@ -23,7 +23,8 @@ class Binding:
     Args:
         provider: An installed provider's name.
         endpoints: What the service offers; empty: it is asked.
-        spec: Where its description is (an address, a path, or the parsed document); None: the service is asked.
+        spec: Where its description is (an address, a path, or the parsed document; of an address without a path, its
+            `/openapi.json`); None: the service is asked.
         storage: What takes large files: a name of farcall.toml, an address (`s3://bucket`), or an open storage; None:
             nothing does.
         upload_threshold_bytes: Files above it go to the storage, and streams of unknown length; None: only what is

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED: Final = 130
 REFRESH_S: Final = 0.05
-OF_OTHERS: Final[Mapping[str, str]] = MappingProxyType({"demo": "farcall-server: pip install ./server"})
+_SERVER: Final = "farcall-server: pip install ./server"
+OF_OTHERS: Final[Mapping[str, str]] = MappingProxyType({"demo": _SERVER, "serve": _SERVER})
 """Commands that come with another distribution: which one, and how to install it."""
 
 
@@ -130,6 +131,42 @@ def list_plugins() -> None:
             fault = plugin.error or (_fault(plugin.name) if kind == "command" else None)
             table.add_row(kind, plugin.name, plugin.distribution, escape(fault or ""))
     Console().print(table)
+
+
+@app.command("services")
+def list_services() -> None:
+    """List what farcall.toml names: who hosts it, where its key is from, and whether it answers."""
+    from farcall import background, config, inventory
+
+    configuration = config.load()
+    if not configuration.services:
+        raise UsageError(f"No service is named: write [services.NAME] into a {config.FILE_NAME}.")
+    table = Table("Service", "Profile", "Provider", "Address", "Key", "Answers")
+    for entry in background.run(inventory.entries(configuration)):
+        said = "yes" if entry.fault is None else entry.fault
+        cells = (entry.service, entry.profile, entry.provider, entry.url, entry.key, said)
+        table.add_row(*map(escape, cells))
+    Console().print(table)
+
+
+@app.command("check")
+def check(
+    service: Annotated[str, typer.Argument(metavar="NAME", help="A configured service.")],
+    *,
+    profile: Annotated[str, typer.Option(help="The profile whose description is compared with the service's own.")],
+) -> None:
+    """Compare what a service offers under a profile with what it offers without; exit with 1 if that differs."""
+    import farcall
+    from farcall.differences import differences
+
+    with farcall.connect(service, profile="") as here, farcall.connect(service, profile=profile) as there:
+        one, other = ([e.spec for e in svc.endpoints.values()] for svc in (here, there))
+    found = list(differences(one, other, there=f"under {profile!r}"))
+    for sentence in found:
+        typer.echo(sentence)
+    if found:
+        raise typer.Exit(1)
+    typer.echo(f"{service} offers the same under {profile!r}.")
 
 
 def main() -> None:

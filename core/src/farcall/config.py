@@ -94,7 +94,7 @@ class Config(BaseModel):
 
         Args:
             name: A configured service.
-            profile: One of its profiles; None: what `FARCALL_PROFILE` says, else none.
+            profile: One of its profiles; empty: none of them; None: what `FARCALL_PROFILE` says, else none.
 
         Raises:
             ConfigError: The service or the profile is not known, or neither names a provider.
@@ -111,7 +111,7 @@ class Config(BaseModel):
         return Binding(provider=provider, **{**service.own, **place.own}, **options)
 
     def _profile(self, name: str, service: ServiceConfig, profile: str | None) -> ProfileConfig:
-        wanted = profile or os.environ.get("FARCALL_PROFILE")
+        wanted = os.environ.get("FARCALL_PROFILE") if profile is None else profile
         if not wanted:
             return ProfileConfig()
         if wanted not in service.profiles:

@@ -25,7 +25,7 @@ from farcall.keys import find_key
 from farcall.provider import Provider, provider
 from farcall.sources import Wish
 from farcall.spec import EndpointSpec, ServiceSpec, unique_names
-from farcall.wire import Document, Request, Response, Sender, origin, without_query
+from farcall.wire import Document, Request, Response, Sender, join, origin, without_query
 
 REFUSED: Final = frozenset({401, 403})
 ORIGINLESS: Final = origin("")
@@ -195,10 +195,7 @@ async def _own_document(engine: Engine) -> Document | None:
     if isinstance(spec, Mapping):
         return Document(content=spec)
     if str(spec).startswith(("http://", "https://")):
-        response = await _patiently(engine, engine.courier.run(_get(str(spec)), Step.DISCOVER))
-        if not response.ok:
-            raise ConfigError(f"The description at {without_query(str(spec))} answered {response.status}.")
-        return Document(content=_parsed(response.content), url=str(spec))
+        return await _patiently(engine, engine.courier.run(_fetched(str(spec)), Step.DISCOVER))
     try:
         content = await threads.run(_read_file, Path(spec), engine.facts.max_envelope_bytes)
         return Document(content=_parsed(content), url=await threads.run(_address, Path(spec)))
@@ -206,9 +203,14 @@ async def _own_document(engine: Engine) -> Document | None:
         raise ConfigError(f"The description {str(spec)!r} cannot be read: {error.strerror}.") from error
 
 
-def _get(url: str) -> Flow[Response]:
+def _fetched(url: str) -> Flow[Document]:
+    """The description at an address; where that is a bare origin, the one that its service customarily has."""
+    if not urlsplit(url).path.strip("/"):
+        url = join(url, "openapi.json")
     response = yield Request(method="GET", url=url, repeatable=True)
-    return response
+    if not response.ok:
+        raise ConfigError(f"The description at {without_query(url)} answered {response.status}.")
+    return Document(content=_parsed(response.content), url=url)
 
 
 def _address(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import secrets
@@ -47,8 +48,10 @@ DIRECT_WAIT_S: Final = 2.0
 DELIVERY: Final = "farcall submit"
 DELIVERY_S: Final = 5.0
 """How long closing waits for background submissions that the host has not accepted yet."""
-SUBMITS_AT_ONCE: Final = 256
+POLLED: Final = "polled"
 STREAM_TRIES: Final = 20
+OUTPUT_PAUSE_S: Final = 0.1
+"""The shortest pause between two looks for output, on a host that sends it look by look."""
 LONGEST_REST_S: Final = 3600.0
 """The longest time a job is left alone because its host asks for it."""
 LOOK_PATIENCE_S: Final = 60.0
@@ -82,11 +85,11 @@ class Engine:
         self.courier.credential = credential
         self.closed = False
         self.storage: Store | None = None
-        self._submits = asyncio.Semaphore(SUBMITS_AT_ONCE)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._submitting: dict[Tracked, asyncio.Task[Any] | None] = {}
         self._secret, self._calls = secrets.token_hex(14), itertools.count(1)
         self.bind(binding)
+        self._submits = asyncio.Semaphore(self.facts.submits_at_once)
         self.follower = Follower(self)
 
     def bind(self, binding: Binding) -> None:
@@ -379,7 +382,7 @@ class Engine:
                 if self.provider.watched:
                     self.tell("chunk", tracked)
             elif isinstance(update, Missing):
-                tracked.lose(JobLost(_lost(tracked, read_once=self.facts.read_once)))
+                tracked.lose(JobLost(_lost(tracked, update, read_once=self.facts.read_once)))
             elif update.retry_after_s is not None:
                 self._rest(tracked, update.retry_after_s)
         self.tell_end(tracked)
@@ -420,7 +423,8 @@ class Engine:
 
     async def _stream(self, tracked: Tracked, request: Request) -> None:
         try:
-            await self._take_in(tracked, request)
+            take_in = self._take_in_looks if self.facts.stream == POLLED else self._take_in
+            await take_in(tracked, request)
         except FarcallError as error:
             tracked.stream_problem = fresh(error)
         except asyncio.CancelledError:
@@ -452,6 +456,34 @@ class Engine:
                 await asyncio.sleep(self.courier.pause(min(attempt, 6)))
             else:
                 return
+
+    async def _take_in_looks(self, tracked: Tracked, request: Request) -> None:
+        """Take in an output that is fetched look by look, each with the pieces that are new.
+
+        Raises:
+            FarcallError: The output did not come, or not to its end.
+        """
+        refs = [tracked.ref] if tracked.ref is not None else []
+        refused, pause = 0, OUTPUT_PAUSE_S
+        while True:
+            last = tracked.ended
+            response = await self.courier.exchange(request, Step.STREAM)
+            pieces = self.provider.read(self.binding, response, Step.STREAM, refs, tracked.endpoint)
+            error = None if pieces else self.courier.refusal(request, response, Step.STREAM)
+            if error is None:
+                self._take(tracked, pieces)
+                if last and not pieces:
+                    return
+                refused, pause = 0, OUTPUT_PAUSE_S if pieces else min(2 * pause, self.facts.poll_max_s)
+                with contextlib.suppress(WaitTimeout):
+                    await tracked.until(lambda: False, pause, "")
+            elif response.status in replies.NO_ROUTE and not tracked.output:
+                return  # this host has no output to give
+            elif response.status in replies.UNTOUCHED and refused < STREAM_TRIES:
+                refused += 1
+                await asyncio.sleep(self.courier.pause(min(refused, 6)))
+            else:
+                raise error
 
     async def _one_stream(self, tracked: Tracked, request: Request) -> None:
         response = await self.courier.once(request, Step.STREAM)
@@ -589,9 +621,11 @@ def _perhaps_taken(tracked: Tracked, request: Request, error: Unreachable) -> Un
     return error
 
 
-def _lost(tracked: Tracked, *, read_once: bool) -> str:
+def _lost(tracked: Tracked, missing: Missing, *, read_once: bool) -> str:
     job = tracked.snapshot.job_id
     sentence = f"The host no longer knows job {job} of {tracked.endpoint.name}; its result cannot be had."
+    if missing.message:
+        sentence += f" It says: {missing.message}"
     if read_once:
         sentence += " It forgets a job once its end was read, also if that reply was lost on the way."
     return sentence

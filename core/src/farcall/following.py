@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from farcall.jobs import Snapshot
 from farcall.tracking import closed, same
+from farcall.waiting import Waiting
 
 if TYPE_CHECKING:
     from farcall.engine import Engine
@@ -23,26 +25,44 @@ CHATTY_S: Final = 0.05
 """The shortest time between two looks that are held open, for a job that changes all the time."""
 SHARE: Final = 0.15
 """The pause between two looks, as a share of the job's age."""
+ORDINARY: Final = 1 / 3
+"""The share of the budget for ordinary looks at many jobs; the rest is for those likely to have ended."""
+NEXT: Final = 1 / 2
+"""The pause of a job that is likely to end next, as a share of its ordinary one."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """When a host may be asked next, by whichever of the services connected to it."""
+
+    next_s: float = 0.0
+
+
+_paces: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Pace]] = WeakKeyDictionary()
+
+
+def _pace(loop: asyncio.AbstractEventLoop, url: str) -> Pace:
+    return _paces.setdefault(loop, {}).setdefault(url, Pace())
 
 
 class Follower:
     """Follows a service's jobs until each ends.
 
     Up to 32 jobs of a host that can hold a look open have one each. Beyond that, one look asks for many jobs where
-    the host can do that; else they are asked for in turn, the pauses growing with a job's age, within the host's
-    budget of requests.
+    the host can do that; else they are asked for one by one, the pauses growing with a job's age, and with their
+    number within the host's budget of requests. Whenever one has ended, the oldest are looked at: hosts take jobs in
+    turn, so an end is rarely alone.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._waiting: list[tuple[float, int, Tracked]] = []
-        self._count = 0
+        self._waiting = Waiting()
         self._looks: dict[asyncio.Task[None], Sequence[Tracked]] = {}
         self._held: set[asyncio.Task[None]] = set()
         self._given_up: set[asyncio.Task[None]] = set()
         self._dispatcher: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
-        self._next_s = 0.0
+        self._pace = _pace(engine.loop, engine.facts.url)
 
     def add(self, tracked: Tracked) -> None:
         """Follow a job from now on; one that is followed already, or has ended, is left as it is."""
@@ -53,13 +73,13 @@ class Follower:
             self._engine.tell_end(tracked)
             return
         tracked.following = True
-        if self._engine.facts.long_poll_s is not None and not tracked.resting:
-            tracked.due = 0.0
+        if not tracked.resting:
+            held = self._engine.facts.long_poll_s is not None
+            tracked.due = 0.0 if held else max(tracked.due, self._engine.loop.time() + self._crowd_s())
         self._enqueue(tracked)
 
     def _enqueue(self, tracked: Tracked) -> None:
-        self._count += 1
-        heapq.heappush(self._waiting, (tracked.due, self._count, tracked))
+        self._waiting.put(tracked)
         self._news.set()
         if self._dispatcher is None or self._dispatcher.done():
             self._dispatcher = self._engine.spawn(self._dispatch(), "follow")
@@ -67,8 +87,7 @@ class Follower:
 
     def close(self) -> None:
         """Follow nothing any more; who still waits is told."""
-        left = [tracked for _, _, tracked in self._waiting] + [t for group in self._looks.values() for t in group]
-        self._waiting.clear()
+        left = self._waiting.clear() + [t for group in self._looks.values() for t in group]
         for tracked in left:
             tracked.lose(closed())
             self._engine.tell_end(tracked)
@@ -77,8 +96,7 @@ class Follower:
         """Lose the jobs that nobody would look at any more, should deciding when ever break."""
         problem = None if task.cancelled() else task.exception()
         if problem is not None:
-            left, self._waiting = self._waiting, []
-            for _, _, tracked in left:
+            for tracked in self._waiting.clear():
                 tracked.lose(problem)
                 self._engine.tell_end(tracked)
 
@@ -88,7 +106,7 @@ class Follower:
         while self._waiting:
             self._news.clear()
             now = loop.time()
-            first = max(self._waiting[0][0], self._next_s)
+            first = max(self._waiting.first_due(), self._pace.next_s)
             if first > now:
                 await self._pause(first - now)
                 continue
@@ -114,33 +132,16 @@ class Follower:
             await asyncio.sleep(GATHERING_S)  # so that a burst of jobs shares a request
             self._make_room()
         wait_s = facts.long_poll_s if len(self._held) < HELD_OPEN else None
-        after_s = max(now, self._next_s) + 1 / facts.poll_per_s
-        group = self._next(facts.poll_batch if many else 1, now)
+        after_s = max(now, self._pace.next_s) + 1 / facts.poll_per_s
+        group = self._waiting.take(facts.poll_batch if many else 1, now)
         if not group:
             return
-        self._next_s = after_s
+        self._pace.next_s = after_s
         task = self._engine.spawn(self._look(group, wait_s), "look")
         self._looks[task] = group
         if wait_s is not None:
             self._held.add(task)
         task.add_done_callback(self._over)
-
-    def _next(self, most: int, now: float) -> list[Tracked]:
-        """The jobs that one look is for: those due, and with them those that rest for no reason of the host's."""
-        group: list[Tracked] = []
-        resting = []
-        while self._waiting and len(group) < most:
-            entry = heapq.heappop(self._waiting)
-            due, _, tracked = entry
-            if tracked.ended:
-                continue
-            if tracked.resting and due > now:
-                resting.append(entry)
-            else:
-                group.append(tracked)
-        for entry in resting:
-            heapq.heappush(self._waiting, entry)
-        return group
 
     def _make_room(self) -> None:
         """Give up a look held open, so that its jobs join the next one; only where that loses nothing."""
@@ -180,14 +181,37 @@ class Follower:
         news = any(not same(tracked.snapshot, snapshot) for tracked, snapshot in zip(group, before, strict=True))
         for tracked in group:
             self._engine.tell_end(tracked)
+            if tracked.ended:
+                self._ended(tracked, now)
             if tracked.ended or tracked.due or held:
                 continue
-            pause = self._step(now - tracked.accepted_at)
+            pause = self._pause_of(tracked, now)
             # what was held open came back for its news, so the next one may be held open at once
             tracked.due = began + min(CHATTY_S, pause) if wait_s is not None and news else now + pause
 
-    def _step(self, age_s: float) -> float:
-        """Seconds until the next look at a job of this age."""
-        facts = self._engine.facts
-        pause = min(facts.poll_max_s, max(facts.poll_min_s, age_s * SHARE))
+    def _ended(self, tracked: Tracked, now: float) -> None:
+        self._waiting.end(tracked)
+        if self._engine.facts.long_poll_s is not None:
+            return
+        endpoint = tracked.endpoint.name
+        self._waiting.bring_forward(endpoint, now, lambda other: self._step(other, now) * NEXT)
+        oldest = self._waiting.oldest(endpoint)
+        if oldest is not None:
+            self._waiting.not_later(oldest, now + self._step(oldest, now) * NEXT)
+        self._news.set()
+
+    def _crowd_s(self) -> float:
+        """Seconds in which every job that waits can have an ordinary look, within the budget."""
+        return len(self._waiting) / (self._engine.facts.poll_per_s * ORDINARY)
+
+    def _pause_of(self, tracked: Tracked, now: float) -> float:
+        """Seconds until the next ordinary look at a job."""
+        facts, pause = self._engine.facts, self._step(tracked, now)
+        if facts.long_poll_s is None and self._waiting.oldest(tracked.endpoint.name) is not tracked:
+            pause = max(pause, self._crowd_s())
         return pause * (0.9 + 0.2 * self._engine.clock.chance())
+
+    def _step(self, tracked: Tracked, now: float) -> float:
+        """Seconds between two looks at a job of this age, were it alone."""
+        facts = self._engine.facts
+        return min(facts.poll_max_s, max(facts.poll_min_s, (now - tracked.accepted_at) * SHARE))

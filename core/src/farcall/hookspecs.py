@@ -111,7 +111,9 @@ class ProviderFacts:
         poll_per_s: Looks a second for the whole service, at most.
         long_poll_s: The longest time the host holds a look open, in seconds; None: it answers at once.
         idempotency_header: The header by which the host tells a repeated submission; None: it cannot.
-        stream: How the host sends output: `sse`, `ndjson`, `raw` text; None: it has no stream.
+        stream: How the host sends output: `sse`, `ndjson`, `raw` text; `polled`: each reply brings the pieces that
+            are new, until the job has ended and none is left; None: it has no stream.
+        submits_at_once: How many submissions may be under way at the same time.
         max_envelope_bytes: The largest JSON or text reply that is read into memory.
         drop_connection_after: HTTP statuses after which the host drops the connection without saying so.
         retention_s: Seconds the host keeps a result; None if unknown.
@@ -130,6 +132,7 @@ class ProviderFacts:
     long_poll_s: float | None = None
     idempotency_header: str | None = None
     stream: str | None = None
+    submits_at_once: int = 256
     max_envelope_bytes: int = 64 * 1024 * 1024
     drop_connection_after: frozenset[int] = frozenset()
     retention_s: float | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections import UserDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from farcall.errors import UsageError
@@ -77,13 +77,25 @@ def find_key(provider: str, url: str, facts: ProviderFacts, *, argument: str | N
     Returns:
         The key; None if there is none for this address.
     """
-    places = [argument, settings.api_keys.get(origin(url))]
-    if is_trusted(url, facts):
-        places += [settings.api_keys.get(provider), *(os.environ.get(name) for name in facts.key_names)]
-    found = next((key for key in places if key), None)
+    kept = _kept(provider, url, facts)
+    found = argument or next((key for _, key in kept if key), None)
     if found is not None and any(ord(c) < 32 or ord(c) == 127 for c in found):
         raise UsageError("The key holds a line end or another control character; strip() what was read from a file.")
     return None if found is None else Credential(secret=found)
+
+
+def key_place(provider: str, url: str, facts: ProviderFacts) -> str | None:
+    """Where the key comes from that `find_key` finds without an argument, in a user's words; None: nowhere."""
+    return next((place for place, key in _kept(provider, url, facts) if key), None)
+
+
+def _kept(provider: str, url: str, facts: ProviderFacts) -> Iterator[tuple[str, str | None]]:
+    """The places where a key for this address may be kept, the first one first, and what is there."""
+    place = origin(url)
+    yield f"farcall.settings.api_keys[{place!r}]", settings.api_keys.get(place)
+    if is_trusted(url, facts):
+        yield f"farcall.settings.api_keys[{provider!r}]", settings.api_keys.get(provider)
+        yield from ((name, os.environ.get(name)) for name in facts.key_names)
 
 
 def is_trusted(url: str, facts: ProviderFacts) -> bool:

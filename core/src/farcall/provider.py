@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 REQUIRED_HOOKS: Final = ("farcall_facts", "farcall_options", "farcall_submit", "farcall_read")
 INLINE: Final = FilePolicy()
-STREAMS: Final = (None, "sse", "ndjson", "raw")
+STREAMS: Final = (None, "sse", "ndjson", "raw", "polled")
 
 _deliver: contextvars.ContextVar[Callable[[Request], Awaitable[Response]]] = contextvars.ContextVar("deliver")
 
@@ -248,9 +248,9 @@ def _wrong(facts: ProviderFacts) -> str:
             return f"{name} is {value!r}, and must be more than 0"
     if not 0 <= facts.poll_min_s < math.inf:
         return f"poll_min_s is {facts.poll_min_s!r}, and must be 0 or more"
-    for name, value in {"poll_batch": facts.poll_batch, "max_envelope_bytes": facts.max_envelope_bytes}.items():
-        if value < 1:
-            return f"{name} is {value!r}, and must be 1 or more"
+    for name in ("poll_batch", "max_envelope_bytes", "submits_at_once"):
+        if getattr(facts, name) < 1:
+            return f"{name} is {getattr(facts, name)!r}, and must be 1 or more"
     if facts.stream not in STREAMS:
         return f"stream is {facts.stream!r}, and must be one of {', '.join(map(repr, STREAMS))}"
     return ""

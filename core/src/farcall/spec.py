@@ -127,6 +127,7 @@ class EndpointSpec(BaseModel):
         result: The result's type, for `help()`; a media type: its files come back as such; None if unknown.
         doc: What it does, for `help()`.
         deprecated: Whether the service wants it used no more.
+        open: Whether it takes arguments beside its parameters, of any name; a file may be among them.
         job: True if a call becomes a job, False if the reply is the result, None if only the reply tells.
         operation_id: The name the service's own description gives it.
         traits: What the provider wrote down for itself.
@@ -142,6 +143,7 @@ class EndpointSpec(BaseModel):
     result: Any = None
     doc: str = ""
     deprecated: bool = False
+    open: bool = False
     job: bool | None = None
     operation_id: str = ""
     traits: Mapping[str, str] = Field(default_factory=dict)
@@ -158,6 +160,10 @@ class EndpointSpec(BaseModel):
 
     def __hash__(self) -> int:
         return hash((self.method, self.path, self.name))
+
+
+HOSTS_OWN: Final = "verb"
+"""The trait of an endpoint that the host offers beside the service's own; its value says which: `health`."""
 
 
 class SecurityScheme(BaseModel):

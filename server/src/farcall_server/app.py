@@ -17,7 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from farcall_server import documents, inputs, keys, places, replies, serving, signature, worker
+from farcall_server import backends, documents, inputs, keys, places, replies, signature, starting, worker
+from farcall_server.hookspecs import Options
 from farcall_server.hosts import HostCheck
 from farcall_server.ledger import Ledger
 from farcall_server.queue import MemoryStore, Rules
@@ -43,6 +44,8 @@ class FastTaskAPI(FastAPI):
 
     Args:
         title: What the documentation calls the service.
+        backend: Who serves it by `start()`: `local`, or an installed backend such as `runpod`. The variables
+            `FARCALL_BACKEND` and `FTAPI_BACKEND` come first. None: `local`.
         queue: Where jobs are kept: `sqlite:///jobs.db` (a path), from where they are taken up again after a restart
             or a kill, or `memory://`. None: for an app that is started by `start()` a database in the user's state
             directory, one for each program; in memory under another ASGI server and in tests.
@@ -60,6 +63,7 @@ class FastTaskAPI(FastAPI):
         self,
         *,
         title: str = "FastTaskAPI",
+        backend: str | None = None,
         queue: str | None = None,
         shutdown_grace_s: float = 10.0,
         result_ttl_s: float = 3600.0,
@@ -72,6 +76,7 @@ class FastTaskAPI(FastAPI):
         self.exception_handlers.setdefault(Exception, replies.fault)
         self.result_ttl_s = result_ttl_s
         self.max_upload_bytes = max_upload_bytes
+        self.backend = backend
         self.queue = queue
         self.shutdown_grace_s = shutdown_grace_s
         self.store = MemoryStore()
@@ -136,7 +141,7 @@ class FastTaskAPI(FastAPI):
                 handler,
                 ["POST"],
                 dependencies,
-                documents.Documented(signature=known, methods=("POST",), tags=tags),
+                documents.Documented(signature=known, methods=("POST",), tags=tags, concurrency=concurrency),
             )
             rules = Rules(
                 queue_size=queue_size,
@@ -183,15 +188,23 @@ class FastTaskAPI(FastAPI):
         return register
 
     def start(self, host: str | None = None, port: int | None = None) -> None:
-        """Serve until told to stop (Ctrl-C, SIGTERM).
+        """Serve until told to stop (Ctrl-C, SIGTERM). While `farcall serve` loads the program it returns at once.
 
         Args:
             host: Where to listen; None: `FTAPI_HOST`, else 127.0.0.1, which only this machine reaches.
             port: On which port, 0 for a free one; None: `FTAPI_PORT`, else 8000.
+
+        Raises:
+            ConfigError: The backend is not installed, or cannot serve the app.
         """
-        if self.queue is None:
-            self._keep_in(places.default())
-        serving.serve(self, host=host, port=port)
+        options = Options(host=host, port=port)
+        if not starting.is_held(self, options):
+            backends.serve(backends.chosen(self.backend), self, options)
+
+    @property
+    def operations(self) -> Sequence[documents.Documented]:
+        """What is served by `task_endpoint` and `endpoint`, in the order of registration."""
+        return tuple(self._documented)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, with the job endpoints."""

@@ -68,11 +68,13 @@ class Documented:
         signature: The endpoint.
         methods: In capitals.
         tags: Under which it is listed.
+        concurrency: How many calls may run at once; None for a plain endpoint.
     """
 
     signature: Signature
     methods: Sequence[str]
     tags: Sequence[str] = ()
+    concurrency: int | None = None
 
 
 def describe(document: Mapping[str, Any], operations: Sequence[Documented], *, keyed: bool = False) -> dict[str, Any]:

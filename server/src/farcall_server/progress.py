@@ -7,6 +7,8 @@ from typing import Final, Protocol
 
 from farcall.errors import JobCancelled
 
+from farcall_server.texts import sendable
+
 LONGEST_TEXT: Final = 10_000
 """Characters of a message or a log line; the rest is cut off."""
 
@@ -51,7 +53,7 @@ class JobProgress:
             ValueError: The progress is no number.
         """
         share = None if progress is None else _share(progress)
-        text = None if message is None else str(message)[:LONGEST_TEXT]
+        text = None if message is None else sendable(str(message)[:LONGEST_TEXT])
         self._share = self._share if share is None else share
         self._text = self._text if text is None else text
         if self._report is not None:
@@ -60,7 +62,7 @@ class JobProgress:
     def log(self, text: str) -> None:
         """Add a line to the job's log. The last thousand lines are kept."""
         if self._report is not None:
-            self._report.tell(line=str(text)[:LONGEST_TEXT])
+            self._report.tell(line=sendable(str(text)[:LONGEST_TEXT]))
 
     @property
     def progress(self) -> float:

@@ -338,6 +338,10 @@ class Store(Protocol):
         """The job of this id; None if there is none, or no more."""
         ...
 
+    def forget(self, job: Job) -> None:
+        """Give up an ended job before its time, with its files."""
+        ...
+
     async def changed(self, seen: Sequence[tuple[Job, int]], wait_s: float) -> None:
         """Return once a job has another revision than the one seen, at the latest after `wait_s` seconds."""
         ...
@@ -654,6 +658,12 @@ class MemoryStore:
             if job is not None or self.durable is None or job_id not in self._written:
                 return job
         return self.durable.find(job_id)
+
+    def forget(self, job: Job) -> None:
+        """Give up an ended job before its time, with its files; one that is written down stays until then."""
+        with self._lock:
+            if self.durable is None and job.state.ended and self._jobs.pop(job.id, None) is not None:
+                job.folder.discard()
 
     # --- eviction: one timer, set to the moment at which the next result goes
 

@@ -86,24 +86,29 @@ class Streams:
             if ended:
                 return
             asked_at = time.monotonic()
-            if not await self._more(job, place):
+            more = await moved(self.store, job, chunks=place.chunks, revision=place.revision, wait_s=self.keep_alive_s)
+            if not more:
                 if time.monotonic() - asked_at < self.keep_alive_s / 2:
                     return  # nobody waits any more: the server stops
                 yield b": keep-alive\n\n"
 
-    async def _more(self, job: Job, place: _Place) -> bool:
-        """Wait for a piece or a change; False if there was none for `keep_alive_s` seconds, or the server stops."""
-        listener, chunks = Listener(), job.chunks
-        moved = asyncio.ensure_future(self.store.changed([(job, place.revision)], self.keep_alive_s))
-        if chunks is not None:
-            chunks.listen(listener, place.chunks)
-        try:
-            await asyncio.wait({moved, listener.future}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            moved.cancel()
-            if chunks is not None:
-                chunks.forget(listener)
-        return job.revision != place.revision or (chunks is not None and len(chunks.values) > place.chunks)
+
+async def moved(store: Store, job: Job, *, chunks: int, revision: int, wait_s: float) -> bool:
+    """Wait for a piece beyond the first `chunks` or another revision; False if there was none for `wait_s` seconds.
+
+    Also where the server stops, which wakes everybody.
+    """
+    listener, output = Listener(), job.chunks
+    changed = asyncio.ensure_future(store.changed([(job, revision)], wait_s))
+    if output is not None:
+        output.listen(listener, chunks)
+    try:
+        await asyncio.wait({changed, listener.future}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        changed.cancel()
+        if output is not None:
+            output.forget(listener)
+    return job.revision != revision or (output is not None and len(output.values) > chunks)
 
 
 async def _pieces(job: Job, place: _Place, *, own: bool) -> AsyncIterator[bytes]:

@@ -19,6 +19,7 @@ from farcall_server.outputs import files_of, plain
 from farcall_server.progress import JobProgress
 from farcall_server.queue import Job, Listener, Outcome, Store
 from farcall_server.signature import Signature
+from farcall_server.texts import sendable
 from farcall_server.uploads import Folder
 
 T = TypeVar("T")
@@ -271,7 +272,7 @@ def reason(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"The function ended with SystemExit({error.code!r})."
     try:
-        return str(error) or type(error).__name__
+        return sendable(str(error)) or type(error).__name__
     except Exception:  # noqa: BLE001 - an exception's __str__ is a user's code too
         return type(error).__name__
 
@@ -282,6 +283,6 @@ def _traceback(error: BaseException) -> str:
     while shown is not None and shown.tb_frame.f_globals.get("__name__", "").startswith("farcall_server."):
         shown = shown.tb_next
     try:
-        return "".join(traceback.format_exception(type(error), error, shown))[-LONGEST_TRACEBACK:]
+        return sendable("".join(traceback.format_exception(type(error), error, shown))[-LONGEST_TRACEBACK:])
     except Exception:  # noqa: BLE001 - as above
         return type(error).__name__

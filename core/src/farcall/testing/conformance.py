@@ -18,7 +18,7 @@ from farcall.binding import Binding
 from farcall.errors import FarcallError, ProtocolError
 from farcall.hookspecs import Credential
 from farcall.jobs import Recognition, Rejected, Snapshot, State, Step, Update
-from farcall.provider import Provider, provider
+from farcall.provider import STREAMS, Provider, provider
 from farcall.testing import garbage
 from farcall.testing.portrait import finished, portrait
 from farcall.testing.purity import watched
@@ -26,7 +26,6 @@ from farcall.testing.recorded import Answer
 from farcall.testing.subject import NOW, Subject
 from farcall.wire import Document, Headers, Request, Response, origin, without_query
 
-_STREAMS: Final = (None, "sse", "ndjson", "raw")
 _UNHEARD_OF: Final = ("farcall-unheard-of", "almost_done", "okay")
 
 
@@ -63,7 +62,7 @@ class ProviderConformance(Subject):
         must(facts.poll_batch >= 1, "facts.poll_batch must be 1 or more.")
         must(facts.poll_per_s > 0, "facts.poll_per_s must be above 0.")
         must(facts.long_poll_s is None or facts.long_poll_s > 0, "facts.long_poll_s is seconds above 0, or None.")
-        must(facts.stream in _STREAMS, f"facts.stream is {facts.stream!r}; it may be one of {_STREAMS}.")
+        must(facts.stream in STREAMS, f"facts.stream is {facts.stream!r}; it may be one of {STREAMS}.")
 
     def test_it_can_what_its_author_says_and_no_more(self, hooks: Provider, binding: Binding) -> None:
         """Rule 3."""
