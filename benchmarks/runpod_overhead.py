@@ -124,14 +124,15 @@ def _configuration(name):
     exec(MINIMAL if name == "minimal" else OURS, module)
     if name == "minimal":
         return {"handler": module["handler"]}
-    from farcall_runpod.backend import configuration
     from farcall_runpod.home import Home
+    from farcall_runpod.serving import configuration
+    from farcall_runpod.watching import Marks
     from farcall_runpod.worker import Worker
     from farcall_server.inprocess import InProcess
 
     home, inside = Home(), InProcess(module["app"])
     home.run(inside.start())
-    return configuration(Worker(app=inside, home=home, deployed=False))
+    return configuration(Worker(app=inside, home=home, marks=Marks(), deployed=False))
 
 
 def main() -> int:

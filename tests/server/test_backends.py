@@ -75,6 +75,7 @@ def test_a_backend_that_is_unknown_is_named_with_those_there_are():
 
 def test_a_known_backend_that_is_not_installed_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(plugins, "_entry_points", lambda kind: {})
+    monkeypatch.setattr(plugins, "_loaded", {})
     with pytest.raises(errors.ConfigError, match=r"'runpod' is not installed. Install it: pip install .*worker"):
         FastTaskAPI(backend="runpod").start()
 

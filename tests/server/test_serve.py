@@ -7,13 +7,15 @@ import re
 import signal
 import subprocess
 import sys
+import types
 from multiprocessing import spawn
 
 import httpx
 import pytest
-from farcall import errors
+from farcall import errors, hookimpl, plugins
 from farcall_server import FastTaskAPI, serve, starting
 from farcall_server.hookspecs import Options
+from typer.testing import CliRunner
 
 MADE = "from farcall_server import FastTaskAPI\n"
 KITCHEN = """
@@ -145,3 +147,19 @@ def test_multiprocessing_still_tells_that_it_imports():
     """`starting` looks at what the standard library's own check looks at."""
     assert "_inheriting" in inspect.getsource(spawn._check_not_importing_main)
     assert not getattr(multiprocessing.current_process(), "_inheriting", False)
+
+
+def test_a_backend_may_do_something_before_the_program_is_loaded(program):
+    def prepare():
+        raise SystemExit(7)
+
+    backend = types.ModuleType("careful")
+    backend.farcall_prepare = hookimpl(prepare)
+    backend.farcall_serve = hookimpl(lambda app: None)
+    plugins.register("careful", backend, kind="backend")
+    try:
+        file = program("raise AssertionError('loaded')")
+        result = CliRunner().invoke(serve.app, [str(file), "--backend", "careful"])
+    finally:
+        plugins.unregister("careful", kind="backend")
+    assert (result.exit_code, result.output) == (7, "")

@@ -9,6 +9,11 @@ from farcall_server.inprocess import InProcess
 
 
 @farcall.hookimpl
+def farcall_prepare() -> None:
+    raise SystemExit(0)
+
+
+@farcall.hookimpl
 def farcall_serve(app: FastTaskAPI, options: Options) -> None:
     inside = InProcess(app)
     assert_type(inside.concurrency, int)

@@ -43,6 +43,11 @@ def chosen(given: str | None) -> str:
     return given or LOCAL
 
 
+def prepare(name: str) -> None:
+    """Let the backend of that name do what it does before a program is loaded. Raises as `serve` does."""
+    _manager(name).hook.farcall_prepare()
+
+
 def serve(name: str, app: FastTaskAPI, options: Options) -> None:
     """Serve an app by the backend of that name, until told to stop.
 

@@ -1,6 +1,6 @@
-"""The contract with backends: the hook by which an app's functions are served, here or at a host.
+"""The contract with backends: the hooks by which an app's functions are served, here or at a host.
 
-A backend is a module with this hook, marked with `farcall.hookimpl` and registered under the entry point group
+A backend is a module with these hooks, marked with `farcall.hookimpl` and registered under the entry point group
 `farcall.backends`; the entry point's name is what the user types. An implementation may leave out arguments it does
 not need.
 """
@@ -29,6 +29,16 @@ class Options:
 
     host: str | None = None
     port: int | None = None
+
+
+@hookspec(firstresult=True)
+def farcall_prepare() -> None:
+    """Do what has to be done before the program is loaded. Optional. Called by `farcall serve`, as soon as it is known.
+
+    It is not called where only the program itself says which backend serves it. It may run the same command once more
+    as a child process, watch that, and end with it by raising `SystemExit`.
+    """
+    raise NotImplementedError
 
 
 @hookspec(firstresult=True)

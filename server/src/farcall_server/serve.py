@@ -34,6 +34,7 @@ def serve(
     path, _, name = program.partition(".py:")
     file = Path(path if path.endswith(".py") else f"{path}.py")
     sys.argv = [str(file), *(arguments or ())]
+    backends.prepare(backend or backends.chosen(None))
     served, options = load(file, name or None)
     told = Options(host=host or options.host, port=options.port if port is None else port)
     backends.serve(backend or backends.chosen(served.backend), served, told)

@@ -1,5 +1,6 @@
 """A worker that dies takes no job with it into silence: the process above it tells Runpod, once."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 import farcall
 import pytest
 from farcall import errors
+from farcall_runpod import watching
 from farcall_runpod.emulator import Times
 from farcall_runpod.watching import Marks
 
@@ -54,9 +56,7 @@ def svc(runpod_emulator, tmp_path):
     ("how", "said"),
     [
         (3, "The worker exited with 3 while it ran this job"),
-        (0, "The worker exited with 0 while it ran this job"),
         (-signal.SIGKILL, "The worker was killed while it ran this job, as a system does that runs out of memory"),
-        (-signal.SIGSEGV, "The worker died of SIGSEGV while it ran this job"),
     ],
 )
 def test_a_job_that_kills_its_worker_fails_with_the_reason_and_is_not_run_again(svc, tmp_path, how, said):
@@ -70,17 +70,21 @@ def test_a_job_that_kills_its_worker_fails_with_the_reason_and_is_not_run_again(
 def test_a_signal_to_stop_goes_through_to_the_worker(svc):
     worker = svc.stop()
     until = time.monotonic() + 30
-    while is_running(worker):
+    while _runs(worker):
         assert time.monotonic() < until
         time.sleep(0.05)
 
 
-def is_running(process):
-    try:
+def _runs(process):
+    with contextlib.suppress(ProcessLookupError):
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        return True
+    return False
+
+
+def test_the_reason_names_what_ended_the_worker():
+    assert watching._reason(0) == "The worker exited with 0 while it ran this job."
+    assert watching._reason(-signal.SIGSEGV) == "The worker died of SIGSEGV while it ran this job."
 
 
 def test_nothing_is_watched_where_runpod_feeds_no_worker(tmp_path):

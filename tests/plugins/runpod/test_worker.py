@@ -12,7 +12,7 @@ import pytest
 from farcall import State, errors
 from farcall.jobs import Snapshot
 from farcall_fasttaskapi import envelope
-from farcall_runpod import backend, reports
+from farcall_runpod import reports, serving
 from farcall_runpod.home import Home
 from farcall_runpod.reports import Reports
 from farcall_runpod.watching import Marks
@@ -349,7 +349,7 @@ def deployed(monkeypatch):
 
 
 def configured(app, working, *, deployed=True):
-    return backend.configuration(working(app, deployed=deployed))
+    return serving.configuration(working(app, deployed=deployed))
 
 
 def test_a_worker_streams_only_if_an_endpoint_does(app, working, deployed):

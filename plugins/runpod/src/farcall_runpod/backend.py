@@ -2,87 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-import runpod.serverless
 from farcall import hookimpl
-from farcall.errors import ConfigError
-from farcall_server.inprocess import InProcess
 
-from farcall_runpod.home import Home
-from farcall_runpod.worker import Worker
+from farcall_runpod.watching import watch
 
 if TYPE_CHECKING:
     from farcall_server import FastTaskAPI
 
-# Source: runpod 1.12.0, serverless/__init__.py and serverless/worker.py (read 2026-11-24).
-QUEUE: Final = "RUNPOD_WEBHOOK_GET_JOB"
-REALTIME: Final = "RUNPOD_REALTIME_PORT"
-LOCAL_API: Final = "--rp_serve_api"
-TEST_FLAG: Final = "--test_input"
-TEST_FILE: Final = "test_input.json"
+if find_spec("runpod") is None:  # told now, but loaded only in the worker: it takes seconds
+    raise ModuleNotFoundError("No module named 'runpod'", name="runpod")
 
-CONCURRENCY: Final = "FARCALL_RUNPOD_CONCURRENCY"
-ROUTE: Final = "path"
+
+@hookimpl
+def farcall_prepare() -> None:
+    """See `watching`."""
+    watch()
 
 
 @hookimpl
 def farcall_serve(app: FastTaskAPI) -> None:
-    """Feed the app with Runpod's jobs until Runpod stops the worker."""
-    _check_place()
-    _check_parameters(app)
-    home, inside = Home(), InProcess(app)
-    home.run(inside.start())
-    try:
-        runpod.serverless.start(configuration(Worker(app=inside, home=home, deployed=QUEUE in os.environ)))
-    finally:
-        home.run(inside.stop())
-        home.close()
+    """See `serving`."""
+    from farcall_runpod import serving
 
-
-def configuration(worker: Worker) -> dict[str, Any]:
-    """What the SDK is started with. Whether a worker streams, Runpod decides once for all its jobs.
-
-    Raises:
-        ConfigError: `FARCALL_RUNPOD_CONCURRENCY` is no number.
-    """
-    most = _concurrency(worker.app)
-    streams = any(operation.signature.streams for operation in worker.app.app.operations)
-    # Source: runpod 1.12.0, rp_local.py: a run of one test input does not read a handler that streams; nor realtime.
-    listed = streams and (worker.deployed or LOCAL_API in sys.argv) and not os.environ.get(REALTIME)
-    return {
-        "handler": worker.stream if listed else worker.handle,
-        "return_aggregate_stream": listed,
-        "concurrency_modifier": lambda _: most,
-    }
-
-
-def _concurrency(app: InProcess) -> int:
-    text = os.environ.get(CONCURRENCY)
-    if text is None:
-        return app.concurrency
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(f"{CONCURRENCY} is {text!r}; it must be the number of jobs a worker may run at once.")
-    return int(text)
-
-
-def _check_place() -> None:
-    fed = os.environ.get(QUEUE) or os.environ.get(REALTIME) or LOCAL_API in sys.argv
-    if fed or any(argument.startswith(TEST_FLAG) for argument in sys.argv) or Path(TEST_FILE).exists():
-        return
-    raise ConfigError(
-        f"This is no Runpod worker: {QUEUE} is not set. To try the app here run "
-        f"`farcall runpod-emulator --app APP.py`, or give the program Runpod's own argument {LOCAL_API}."
-    )
-
-
-def _check_parameters(app: FastTaskAPI) -> None:
-    for operation in app.operations:
-        if ROUTE in operation.signature.spec.parameters:
-            raise ConfigError(
-                f"{operation.signature.spec.path} has a parameter called {ROUTE!r}, which on Runpod says which "
-                "endpoint is called; give it another name."
-            )
+    serving.serve(app)

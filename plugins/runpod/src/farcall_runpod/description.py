@@ -17,6 +17,7 @@ from farcall_fasttaskapi import description as of_app
 
 from farcall_runpod import answers, facts, provider, verbs
 
+_REFUSED: Final = frozenset({401, 403})
 _JSON: Final = {"accept": "application/json"}
 _TEST_SERVER: Final = "Runpod | Development Worker API"
 _OWN_PATHS: Final = frozenset({"/run", "/runsync", "/status/{job_id}", "/stream/{job_id}", "/"})
@@ -46,7 +47,10 @@ def _is_test_server(content: Any) -> bool:
 
 
 def discover(binding: Binding) -> Flow[Document | None]:
-    """The local test server's description; else the worker's, where it may be asked; else one that says nothing."""
+    """The local test server's description; else the worker's, where it may be asked; else one that says nothing.
+
+    None where the address wants a key that it was not shown.
+    """
     url = binding.options.url
     if wire.origin(url) != facts.ORIGIN:
         place = wire.join(url, "openapi.json")
@@ -56,6 +60,8 @@ def discover(binding: Binding) -> Flow[Document | None]:
             if _is_test_server(content):
                 return Document(content=content, url=place)
         response.drop()
+        if response.status in _REFUSED:
+            return None  # there may be a description, but not for us
     if binding.options.worker is not None:
         return (yield from _asked(binding))
     return Document(content={"info": {"title": UNDESCRIBED}, "paths": {}})

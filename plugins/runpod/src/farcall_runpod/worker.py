@@ -16,6 +16,7 @@ from farcall_runpod import outputs
 from farcall_runpod.calls import Call, News
 from farcall_runpod.home import Home
 from farcall_runpod.reports import Reports
+from farcall_runpod.watching import Marks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +26,14 @@ class Worker:
     Args:
         app: It has been started at home.
         home: Where it lives.
+        marks: Told which jobs run.
         deployed: Whether Runpod's own queue feeds the worker, not the SDK's local test API, which takes no progress and
             where a handler that streams cannot fail.
     """
 
     app: InProcess
     home: Home
+    marks: Marks
     deployed: bool
 
     async def handle(self, job: dict[str, Any]) -> dict[str, Any]:
@@ -67,6 +70,7 @@ class Worker:
             loop.call_soon_threadsafe(inbox.put_nowait, news)
 
         call = Call(self.app, job.get("input"), tell)
+        self.marks.begun(job["id"])
         work = asyncio.wrap_future(self.home.start(call.run()))
         try:
             while isinstance(news := await inbox.get(), Chunk) or not news.state.ended:
@@ -79,6 +83,7 @@ class Worker:
             await _over(work)
             raise
         finally:
+            self.marks.ended(job["id"])
             await reports.close()
         yield replace(news, job_id=job["id"])
 
