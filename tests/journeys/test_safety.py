@@ -84,11 +84,11 @@ def test_an_address_below_a_service_is_not_taken_for_the_service(url):
             farcall.connect(url + path)
 
 
-def test_a_job_servers_description_is_not_read_as_a_plain_one(url):
+def test_a_job_servers_description_on_runpods_test_server_is_runpods_and_no_plain_one(url):
     described = httpx.get(url + "/openapi.json").json()
-    binding = {"url": url}
-    with pytest.raises(errors.UsageError, match="No installed provider knows"):
-        farcall.connect({**described, "info": {"title": "x", "version": "1", "apipod": {}, "runpod": {}}}, **binding)
+    document = {**described, "info": {"title": "x", "version": "1", "apipod": {}, "runpod": {}}}
+    with farcall.connect(document, url=url) as svc:
+        assert svc.binding.provider == "runpod"
 
 
 def test_a_function_under_several_methods_is_one_endpoint_named_after_its_path(serve):
