@@ -41,6 +41,7 @@ bench: .venv/installed ## what importing, a call and many jobs cost
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/call_overhead.py
 	$(BIN)/python benchmarks/many_jobs.py
+	$(BIN)/python benchmarks/runpod_polls.py
 
 constraints: .venv/installed ## pin everything anew, at what is newest now
 	$(PYTHON) -m venv .venv/newest
