@@ -86,9 +86,9 @@ def test_an_address_below_a_service_is_not_taken_for_the_service(url):
 
 def test_a_job_servers_description_is_not_read_as_a_plain_one(url):
     described = httpx.get(url + "/openapi.json").json()
-    binding = {"url": url}
-    with pytest.raises(errors.UsageError, match="No installed provider knows"):
-        farcall.connect({**described, "info": {"title": "x", "version": "1", "apipod": {}, "runpod": {}}}, **binding)
+    of_runpods = {**described, "info": {"title": "x", "version": "1", "apipod": {}, "runpod": {}}}
+    with farcall.connect(of_runpods, url=url) as svc:
+        assert svc.binding.provider == "runpod"
 
 
 def test_a_function_under_several_methods_is_one_endpoint_named_after_its_path(serve):
