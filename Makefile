@@ -48,6 +48,7 @@ bench: .venv/installed ## what importing, a call, many jobs and large files cost
 	$(BIN)/python benchmarks/call_overhead.py
 	$(BIN)/python benchmarks/many_jobs.py
 	$(BIN)/python benchmarks/files.py
+	$(BIN)/python benchmarks/runpod_polls.py
 
 constraints: .venv/installed ## pin everything anew, at what is newest now
 	$(PYTHON) -m venv .venv/newest

@@ -141,6 +141,14 @@ def test_an_apps_own_description_on_the_local_test_server_gives_its_functions(ma
         assert list(service.endpoints) == ["add"]
 
 
+def test_an_address_that_wants_another_key_says_so_at_connect():
+    def refuse(_):
+        return reply({"error": "who are you"}, status=401)
+
+    with pytest.raises(errors.AuthRefused, match="who are you"):
+        connected(refuse, provider="runpod", url="https://proxy.test/v2/voice")
+
+
 def test_our_own_mark_for_an_endpoint_without_description_is_nobodys():
     with connected(Host(), "runpod:abc123") as service:
         assert service.problems == ()

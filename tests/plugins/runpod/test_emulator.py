@@ -284,6 +284,24 @@ def test_a_worker_that_exits_is_replaced_and_its_job_given_up_after_three(runpod
         assert service.run(give=1) == 1
 
 
+def test_a_worker_that_asks_for_it_is_started_anew_after_its_job(runpod_emulator):
+    emulator = runpod_emulator(HANDLER)
+    _, first = ask(emulator, "runsync", {"input": {"give": {"refresh_worker": True, "a": 1}}})
+    _, second = ask(emulator, "runsync", {"input": {"give": 2}})
+    assert (first["output"], second["output"]) == ({"a": 1}, 2)
+    assert first["workerId"] != second["workerId"]
+
+
+def test_several_workers_share_the_jobs(runpod_emulator, monkeypatch):
+    monkeypatch.setenv("AT_ONCE", "1")
+    emulator = runpod_emulator(HANDLER, workers=2)
+    with farcall.connect(emulator.url, provider="runpod", api_key="any") as service:
+        jobs = [service.run.submit(takes_s=5) for _ in range(2)]
+        for job in jobs:
+            until(job, State.RUNNING)
+        assert service.health()["workers"] == {"idle": 0, "running": 2}
+
+
 def test_a_program_that_is_not_there_is_an_error_that_names_it(runpod_emulator):
     with pytest.raises(errors.UsageError, match=r"There is no program 'nothing\.py'"):
         runpod_emulator("nothing.py")

@@ -40,8 +40,8 @@ class Policy(BaseModel):
     webhook: str | None = None
 
 
-class Options(BaseModel):
-    """What a binding to Runpod takes.
+class Place(BaseModel):
+    """Which endpoint is meant.
 
     Args:
         endpoint_id: The endpoint's id, as Runpod's console shows it; its whole address is taken too.
@@ -49,10 +49,6 @@ class Options(BaseModel):
         base_url: What comes before the id.
         worker: Whose worker runs there, if it can describe itself: it is then asked when the service is connected,
             in a job, which starts and costs a worker. None: it is not asked.
-        execution_timeout_s: See `Policy`.
-        ttl_s: See `Policy`.
-        low_priority: See `Policy`.
-        webhook: See `Policy`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,10 +57,6 @@ class Options(BaseModel):
     url: str = ""
     base_url: str = BASE
     worker: Literal["farcall", "apipod"] | None = None
-    execution_timeout_s: ExecutionTimeout = None
-    ttl_s: Ttl = None
-    low_priority: bool | None = None
-    webhook: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -88,6 +80,10 @@ def _plain(url: str) -> str:
     for ending in _SUBMITTING:
         url = url.removesuffix(ending)
     return checked_address(url)
+
+
+class Options(Policy, Place):
+    """What a binding takes. The place's fields come first: in `runpod:abc123` the address fills the first one."""
 
 
 class CallOptions(Policy):

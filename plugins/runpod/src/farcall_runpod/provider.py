@@ -19,6 +19,7 @@ from farcall_runpod.options import CallOptions, Policy, policy
 
 ACCEPT: Final[Mapping[str, str]] = {"accept": "application/json"}
 SILENCE_S: Final = 60.0
+LOCAL_SILENCE_S: Final = SILENCE_S + facts.EXECUTION_MOST_S
 _BARE: Final = "/run"
 _ROOM_BYTES: Final = 64 * limits.MIB // 1024
 """What of the largest body is left for all that is not the file."""
@@ -63,7 +64,7 @@ def submission(
         raise _TooLarge(_too_large(len(body), kept, sync=sync_s is not None))
     local = facts.is_local(binding)  # it holds /runsync open for as long as the job runs, and takes no `wait`
     query = {} if sync_s is None or local else {"wait": round(sync_s * 1000)}
-    silence_s = SILENCE_S + (0.0 if sync_s is None else facts.EXECUTION_MOST_S if local else sync_s)
+    silence_s = LOCAL_SILENCE_S if local else SILENCE_S + (sync_s or 0.0)
     return Request(
         method="POST",
         url=wire.join(binding.options.url, "run" if sync_s is None else "runsync", query),
@@ -140,9 +141,6 @@ def status(binding: Binding, jobs: Sequence[JobRef]) -> Request | None:
             method="POST", url=url, headers=ACCEPT, repeatable=not facts.is_local(binding), silence_s=LOCAL_SILENCE_S
         )
     return Request(method="GET", url=url, headers=ACCEPT, repeatable=True)
-
-
-LOCAL_SILENCE_S: Final = SILENCE_S + facts.EXECUTION_MOST_S
 
 
 def stream(binding: Binding, job: JobRef) -> Request | None:

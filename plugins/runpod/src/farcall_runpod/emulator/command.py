@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 from typing import Annotated
 
 import typer
@@ -20,7 +21,7 @@ _FAULTS = "; ".join(f"{name}: {meaning}" for name, meaning in faults.MEANINGS.it
 
 
 @app.command()
-def emulate(
+def emulate(  # noqa: PLR0913 - each is an option on the command line
     *,
     program: Annotated[
         str, typer.Option("--app", help="The worker: a file that starts itself, or app.py:app.", show_default=False)
@@ -29,6 +30,7 @@ def emulate(
     port: Annotated[int, typer.Option(help="On which port, 0 for a free one.", min=0, max=65535)] = 8010,
     workers: Annotated[int, typer.Option(help="How many worker processes.", min=1)] = 1,
     api_key: Annotated[str | None, typer.Option(help="The key users must show; else any will do.")] = None,
+    python: Annotated[str, typer.Option(help="The interpreter of the workers, if not this one.")] = sys.executable,
     fault: Annotated[
         list[str] | None, typer.Option(help=f"What goes wrong, NAME[@ROUTE]=VALUE; may be repeated. {_FAULTS}.")
     ] = None,
@@ -41,6 +43,7 @@ def emulate(
         port=port,
         workers=workers,
         api_key=api_key,
+        python=python,
         faults=[Fault.of(text) for text in fault or ()],
     )
     with contextlib.suppress(KeyboardInterrupt):

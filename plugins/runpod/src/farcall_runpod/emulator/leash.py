@@ -1,6 +1,7 @@
 """Runs a worker's program, and ends it when the emulator is gone, however that came to its end.
 
-`python -m farcall_runpod.emulator.leash app.py` runs the program as it is; `… app.py:app` serves its app.
+Handed to the interpreter as text, `python -c … app.py`: it needs nothing but Python. `app.py` is run as it is, the app
+of `app.py:app` is served by farcall-server.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,7 @@ class Endpoint:
         port: On which port of this machine; 0: a free one.
         workers: How many worker processes.
         api_key: The key that users must show; None: any.
+        python: The interpreter that runs the workers: the one of their own environment, if they have one.
         faults: What goes wrong.
         times: How long things last.
         rates: By route: how many requests in ten seconds, and how many at one time; more are answered 429.
@@ -52,6 +54,7 @@ class Endpoint:
     port: int = 0
     workers: int = 1
     api_key: str | None = field(default=None, repr=False)
+    python: str | os.PathLike[str] = sys.executable
     faults: Sequence[Fault] = ()
     times: Times = field(default_factory=Times)
     rates: Mapping[str, tuple[int, int]] = field(default_factory=lambda: limits.RATES)
@@ -93,6 +96,7 @@ class Running:
         self._workers = Workers(
             str(endpoint.program),
             endpoint.workers,
+            python=str(endpoint.python),
             variables=lambda worker: wire.variables(self._base, worker, endpoint.id),
             on_exit=self._queue.gone,
             log_file=endpoint.log_file,

@@ -7,14 +7,17 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from farcall_runpod.emulator import leash
+
 log = logging.getLogger("farcall_runpod.emulator")
 
+LEASH: Final = Path(leash.__file__).read_text("utf-8")
+"""Handed over as text, since the interpreter may be one that has nothing of ours installed."""
 QUICK_S: Final = 1.0
 """A worker that lives no longer is broken, and started again only after a while."""
 PAUSE_S: Final = 1.0
@@ -25,6 +28,7 @@ class Workers:
 
     Args:
         program: The file each runs, or `app.py:app`.
+        python: The interpreter that runs it.
         count: How many.
         variables: The environment of a worker, by its id.
         on_exit: Called with the id of a worker that has exited.
@@ -36,11 +40,13 @@ class Workers:
         program: str,
         count: int,
         *,
+        python: str,
         variables: Callable[[str], Mapping[str, str]],
         on_exit: Callable[[str], None],
         log_file: Path | None,
     ) -> None:
         self._program = program
+        self._python = python
         self._count = count
         self._variables = variables
         self._on_exit = on_exit
@@ -91,7 +97,7 @@ class Workers:
     async def _begin(self, worker: str) -> Process:
         """One process, with all it starts in a group of its own; it ends when our end of its stdin does."""
         environment = {**os.environ, "FARCALL_BACKEND": "runpod", "FTAPI_BACKEND": "runpod", **self._variables(worker)}
-        command = (sys.executable, "-m", "farcall_runpod.emulator.leash", self._program)
+        command = (self._python, "-c", LEASH, self._program)
         with contextlib.ExitStack() as closing:
             output = None if self._log_file is None else closing.enter_context(self._log_file.open("ab"))
             return await asyncio.create_subprocess_exec(
