@@ -38,6 +38,11 @@ class Asked:
         return (self.method == "POST" and "uploadId" in self.query) or self.query.get("comp") == ["blocklist"]
 
     @property
+    def deletes(self):
+        """Whether it deletes a file."""
+        return self.method == "DELETE" and "uploadId" not in self.query
+
+    @property
     def stores(self):
         """Whether it stores a file at once."""
         return self.method == "PUT" and not {"partNumber", "comp", "restype"} & set(self.query)
@@ -53,11 +58,15 @@ class Reply:
 
 
 class Between:
-    """The proxy. `rule(asked)` returns None to pass a request on, or a `Reply`; `cut_after` breaks each download."""
+    """The proxy. `rule(asked)` returns None to pass a request on, or a `Reply`; `cut_after` breaks each download.
+
+    The answer to the first request for which `lose(asked)` is true is lost.
+    """
 
     def __init__(self, port):
         self.asked = []
         self.rule = lambda asked: None
+        self.lose = lambda asked: False
         self.cut_after = None
         self.at_once = self.most_at_once = 0
         self._lock = threading.Lock()
@@ -111,7 +120,13 @@ class _Handler(BaseHTTPRequestHandler):
                 for name, value in kept.items():
                     connection.putheader(name, value)
                 connection.endheaders(body or None)
-                self._relay(connection.getresponse())
+                answer = connection.getresponse()
+                if self.between.lose(asked):
+                    self.between.lose = lambda asked: False
+                    answer.read()
+                    self._cut()
+                else:
+                    self._relay(answer)
 
     def _relay(self, answer):
         length = answer.getheader("content-length")

@@ -82,12 +82,13 @@ class Upload:
         self._progress = progress
         self._stored = 0
 
-    async def to(self, key: str, digest: str | None) -> None:
+    async def to(self, key: str, digest: str | None, *, ours: bool) -> None:
         """Store the file; nothing is seen under the key before all of it is there.
 
         Args:
             key: Where.
             digest: The content's, by which a later try knows the same file; None: it will not go on.
+            ours: Whether nothing but this very file can lie under the key.
 
         Raises:
             ServiceError: The storage is down, refuses, or is full. What has arrived stays for the next try.
@@ -100,10 +101,17 @@ class Upload:
         try:
             await self._in_parts(key, digest)
         except UploadLost as lost:
+            if ours and await self._lies(key):  # it was finished, and the answer to that lost
+                return
             if not self._source.repeatable:
                 raise FileError(f"The storage gave up the upload of {key!r} half-way; send it again.") from lost
             self._stored = 0
             await self._in_parts(key, digest)
+
+    async def _lies(self, key: str) -> bool:
+        found = await self._hands.do(self._driver.head, key)
+        size = self._stored if self._source.size is None else self._source.size
+        return found is not None and found.size == size
 
     async def _whole(self, key: str, *, small: bool) -> None:
         async with self._hands.small if small else self._hands.parts:
