@@ -3,8 +3,6 @@
 import base64
 import contextlib
 import http.client
-import socket
-import struct
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -58,7 +56,7 @@ class Reply:
 
 
 class Between:
-    """The proxy. `rule(asked)` returns None to pass a request on, or a `Reply`; `cut_after` breaks each download.
+    """The proxy. `rule(asked)` returns None to pass a request on, or a `Reply`; `cut_after` breaks each range once.
 
     The answer to the first request for which `lose(asked)` is true is lost.
     """
@@ -68,6 +66,7 @@ class Between:
         self.rule = lambda asked: None
         self.lose = lambda asked: False
         self.cut_after = None
+        self.cut = set()
         self.at_once = self.most_at_once = 0
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"between": self, "upstream": port})
@@ -149,12 +148,17 @@ class _Handler(BaseHTTPRequestHandler):
         for piece in pieces:
             self.wfile.write(piece)
             sent += len(piece)
-            if self.command == "GET" and self.between.cut_after is not None and sent >= self.between.cut_after:
+            if sent >= (self.between.cut_after or sent + 1) and self._for_the_first_time():
                 self._cut()
                 return
 
+    def _for_the_first_time(self):
+        asked = self.path, self.headers.get("range") or self.headers.get("x-ms-range")
+        known = self.command != "GET" or asked in self.between.cut
+        self.between.cut.add(asked)
+        return not known
+
     def _cut(self):
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
 
     def handle(self):
