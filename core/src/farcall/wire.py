@@ -79,7 +79,7 @@ class PathBody:
             if content := await threads.run(self._small):
                 yield content
             return
-        handle = await threads.run(self.open)
+        handle = await threads.opened(self.open, lambda opened: opened.close())
         reading = asyncio.ensure_future(threads.run(_batch, handle, self.length))
         try:
             left = self.length
