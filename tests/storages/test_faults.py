@@ -180,6 +180,9 @@ def test_a_signed_address_ends_when_it_was_said_to(place):
     while httpx.get(url).status_code == 200:
         assert datetime.now(UTC) < over
     assert httpx.get(url).status_code == 403
+    with pytest.raises(errors.FileError, match=r"answered 403 .* signed until 20\d\d-.* which is past") as refused:
+        farcall.File.from_url(url).read()
+    assert "ignature" not in str(refused.value)
     assert storage.download(url).read() == b"chips"
     assert httpx.get(storage.signed_url(url)).content == b"chips"
 
