@@ -138,6 +138,39 @@ def test_a_file_that_shrinks_while_it_goes_up_is_refused(place, film, size):
     assert place.stored() == []
 
 
+def test_an_upload_to_a_key_gives_up_what_another_file_had_begun_there(s3_place, film, tmp_path):
+    proxy = s3_place.between()
+    storage = s3_place.open(**s3_place.through(proxy))
+    proxy.rule = lambda asked: Reply(403, {}, b"<Error><Code>AccessDenied</Code></Error>") if asked.part == 5 else None
+    with pytest.raises(errors.AuthRefused):
+        storage.upload(film, key="film.mp4")
+    assert len(s3_place.unfinished()) == 1
+    proxy.rule = lambda asked: None
+    another = tmp_path / "another.mp4"
+    another.write_bytes(b"x" * (9 * MIB))
+    assert httpx.get(storage.upload(another, key="film.mp4")).content == another.read_bytes()
+    assert s3_place.unfinished() == []
+
+
+@pytest.mark.parametrize("size", [1, 5 * MIB])
+def test_a_small_file_that_changes_after_it_was_hashed_is_not_stored(s3_place, tmp_path, monkeypatch, size):
+    from farcall.storage_source import PathSource
+
+    path = tmp_path / "small.bin"
+    path.write_bytes(b"a" * size)
+    hashed = PathSource._hashed
+
+    def then_write(self):
+        digest = hashed(self)
+        path.write_bytes(b"b" * size)
+        return digest
+
+    monkeypatch.setattr(PathSource, "_hashed", then_write)
+    with pytest.raises(errors.FileError, match="changed while it was being uploaded"):
+        s3_place.open().upload(path, key="small.bin")
+    assert s3_place.stored() == []
+
+
 def test_uploads_that_nobody_went_on_with_are_given_up_after_a_week(s3_place, film, monkeypatch):
     proxy = s3_place.between()
     killed_after(s3_place, proxy, film, 3)

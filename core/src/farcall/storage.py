@@ -27,6 +27,8 @@ T = TypeVar("T")
 LINK_S: Final = 24 * 3600.0
 ABANDONED_S: Final = 7 * 24 * 3600.0
 """An upload that nobody went on with for so long is given up."""
+SWEEP_S: Final = 60.0
+"""Uploads clean up that often, at most."""
 PAGE: Final = 500
 
 
@@ -50,6 +52,7 @@ class AsyncStorage:
         self._place = driver.address("")
         self._link_s = link_s
         self._expire_after_s = expire_after_s
+        self._swept = 0.0
         self._sending: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def __repr__(self) -> str:
@@ -171,7 +174,7 @@ class AsyncStorage:
     async def clean_up(self) -> int:
         """Delete what was uploaded from here and is past its `expire_after_s`, and give up abandoned uploads.
 
-        Each upload into a storage with `expire_after_s` does so too.
+        Uploads do so too, once a minute at most.
 
         Returns:
             How many files were deleted.
@@ -248,8 +251,9 @@ class AsyncStorage:
         return found is not None and found.size == size
 
     async def _clean_up_quietly(self) -> None:
-        if self._expire_after_s is None:
+        if time.time() < self._swept + SWEEP_S:
             return
+        self._swept = time.time()
         try:
             await self.clean_up()
         except FarcallError as error:  # nobody asked for it here: the upload goes on

@@ -182,13 +182,18 @@ class Journal:
             ).fetchall()
         return UnderWay(row[0], row[1], row[2], dict(parts))
 
-    def begun(self, place: str, digest: str, under_way: UnderWay, now: float) -> None:
-        """An upload has begun."""
+    def begun(self, place: str, digest: str, under_way: UnderWay, now: float) -> UnderWay | None:
+        """An upload has begun; returns the one of another content to that key that it takes the place of, if any."""
         with self._open() as db:
+            row = db.execute(
+                "SELECT key, upload, part_bytes FROM uploads WHERE place=? AND key=? AND digest!=?",
+                (place, under_way.key, digest),
+            ).fetchone()
             db.execute(
                 "INSERT OR REPLACE INTO uploads VALUES (?,?,?,?,?,?)",
                 (place, under_way.key, digest, under_way.upload, under_way.part_bytes, now),
             )
+        return None if row is None else UnderWay(row[0], row[1], row[2], {})
 
     def arrived(self, place: str, under_way: UnderWay, number: int, receipt: str) -> None:
         """A part has arrived."""

@@ -115,9 +115,10 @@ class Upload:
 
     async def _whole(self, key: str, *, small: bool) -> None:
         async with self._hands.small if small else self._hands.parts:
-            async for _, content in self._source.parts(PART_BYTES):
-                await self._hands.do(lambda c=content: self._driver.put(key, c(), self._media_type))
-        await self._source.unchanged()
+            async for _, read in self._source.parts(PART_BYTES):
+                content = await threads.run(read)
+                await self._source.unchanged()
+                await self._hands.do(self._driver.put, key, content, self._media_type)
         self._tell(self._source.size or 0)
 
     async def _in_parts(self, key: str, digest: str | None) -> None:
@@ -147,7 +148,9 @@ class Upload:
         upload = await self._hands.do(self._driver.begin, key, self._media_type)
         begun = UnderWay(key, upload, part_bytes, {})
         if digest is not None:
-            await threads.run(self._journal.begun, self._place, digest, begun, time.time())
+            replaced = await threads.run(self._journal.begun, self._place, digest, begun, time.time())
+            if replaced is not None:
+                await self._given_up(replaced)
         return begun
 
     async def _sent(self, begun: UnderWay, *, kept: bool) -> dict[int, str]:
