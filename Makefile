@@ -40,8 +40,10 @@ types: .venv/installed ## mypy, strict
 
 system-deps: ## install what tests need beside Python packages
 	command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq npm; }
-	mkdir -p .rivals/azurite && cp tests/storages/azurite/package*.json .rivals/azurite
-	cd .rivals/azurite && npm ci --ignore-scripts --no-audit --no-fund --silent
+	cmp -s tests/storages/azurite/package-lock.json .rivals/azurite/whole || { \
+	  mkdir -p .rivals/azurite && cp tests/storages/azurite/package*.json .rivals/azurite && \
+	  npm ci --prefix .rivals/azurite --ignore-scripts --no-audit --no-fund --silent && \
+	  cp tests/storages/azurite/package-lock.json .rivals/azurite/whole; }
 
 bench: .venv/installed ## what importing, a call, many jobs and large files cost
 	$(BIN)/python benchmarks/import_time.py
@@ -49,6 +51,7 @@ bench: .venv/installed ## what importing, a call, many jobs and large files cost
 	$(BIN)/python benchmarks/many_jobs.py
 	$(BIN)/python benchmarks/files.py
 	$(BIN)/python benchmarks/runpod_polls.py
+	$(BIN)/python benchmarks/storages.py
 
 constraints: .venv/installed ## pin everything anew, at what is newest now
 	$(PYTHON) -m venv .venv/newest

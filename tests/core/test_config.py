@@ -302,3 +302,12 @@ def test_the_sentence_for_another_origin_says_why_the_providers_key_was_not_sent
     sentence = keys.where_looked("cloud", "https://evil.example", CLOUD)
     assert "such a key goes only to https://api.cloud.example" in sentence
     assert "farcall.settings.api_keys['https://evil.example'] = " in sentence
+
+
+def test_a_service_says_which_of_its_parameters_are_files_and_which_storage_takes_them(nowhere):
+    kept = 'storage = "media"\nupload_threshold_bytes = 5\nfile_params = {img = "ImageFile"}\n'
+    written = f'[services.a]\nprovider = "b"\n{kept}'
+    (nowhere / "work" / "farcall.toml").write_text(written)
+    binding = config.load().binding("a")
+    assert (binding.storage, binding.upload_threshold_bytes) == ("media", 5)
+    assert binding.file_params == {"img": "ImageFile"}

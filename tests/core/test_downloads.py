@@ -130,6 +130,24 @@ def test_a_host_that_is_busy_for_a_moment_is_asked_again(shelf, serve):
     assert len(busy.starts) == 3
 
 
+def test_a_host_that_asks_for_a_pause_is_given_it(raw_server, monkeypatch):
+    pauses = []
+
+    async def noted(seconds):
+        pauses.append(seconds)
+
+    async def handler(request, writer):
+        asked = b"retry-after: %d\r\n" % (7 if not pauses else 10_000)
+        busy = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n" + asked + b"\r\n"
+        writer.write(busy if len(pauses) < 2 else b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")
+        await writer.drain()
+        return True
+
+    monkeypatch.setattr(downloads.asyncio, "sleep", noted)
+    assert at(raw_server(handler).url).read() == b"hi"
+    assert pauses == [7, downloads.LONGEST_PAUSE_S]
+
+
 @pytest.mark.parametrize(
     "range_",
     [b"bytes 5-9/10", b"bytes 0-9/10", b"bytes 4-9/11", b"nonsense"],

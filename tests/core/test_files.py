@@ -4,6 +4,7 @@ import asyncio
 import os
 import pickle
 import threading
+from pathlib import Path
 
 import pytest
 from farcall import background, threads
@@ -120,6 +121,38 @@ def test_silent_streams_keep_nobody_else_from_the_disk_and_the_names():
             source.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("use", ["save", "send"])
+def test_who_is_cancelled_while_a_file_is_opened_leaves_none_open_and_none_behind(use, tmp_path, monkeypatch):
+    source = tmp_path / "source.bin"
+    source.write_bytes(b"x" * 300_000)
+    file = AsyncFile(File.from_path(source).value)
+    begun, go_on, left = threading.Event(), threading.Event(), []
+
+    def slowly(name, *args, opening=Path.open, **kwargs):
+        begun.set()
+        go_on.wait(20)
+        left.append(opening(Path(name), *args, **kwargs))
+        return left[-1]
+
+    async def main():
+        monkeypatch.setattr("pathlib.Path.open" if use == "save" else "builtins.open", slowly)
+        working = asyncio.ensure_future(file.save(tmp_path) if use == "save" else anext(file.chunks()))
+        await threads.run_alone(begun.wait, 20)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        go_on.set()
+
+    asyncio.run(main())
+    monkeypatch.undo()
+    for _ in range(10_000):  # its thread finds out by itself
+        if left and left[0].closed and len(list(tmp_path.iterdir())) == 1:
+            break
+        threading.Event().wait(0.001)
+    assert left[0].closed
+    assert list(tmp_path.iterdir()) == [source]
 
 
 def test_work_that_blocks_its_threads_does_not_block_the_look_up_of_names():

@@ -118,13 +118,20 @@ def test_parameters_of_a_discovered_service_can_be_said_to_be_media(studio):
             farcall.connect(studio, file_params=wrong)
 
 
-OPEN = pytest.mark.filterwarnings(  # what it opened it closes only when the garbage is collected, and Python warns
-    "ignore:unclosed file:ResourceWarning",
-    "ignore:Exception ignored in.*FileIO:pytest.PytestUnraisableExceptionWarning",
-)
+@pytest.fixture
+def swept():
+    yield
+    gc.collect()
 
 
-@OPEN
+def opening(test):
+    """What the library opened it closes only when the garbage is collected, and Python warns of that."""
+    unraisable = "ignore:Exception ignored in.*FileIO:pytest.PytestUnraisableExceptionWarning"
+    test = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning", unraisable)(test)
+    return pytest.mark.usefixtures("swept")(test)
+
+
+@opening
 @pytest.mark.parametrize("size", [7, 2 << 20], ids=["in memory", "on the disk"])
 def test_a_file_becomes_media_by_its_type_and_leaves_nothing_behind(size, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -142,7 +149,7 @@ def test_a_file_becomes_media_by_its_type_and_leaves_nothing_behind(size, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-@OPEN
+@opening
 def test_a_file_of_this_machine_is_not_copied(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.mkdtemp", lambda **_: pytest.fail("it was copied"))
     (tmp_path / "a.txt").write_bytes(b"content")
@@ -222,7 +229,7 @@ def test_the_smallest_files_make_the_round_trip(content, studio):
         assert svc.same(img=content).read() == content
 
 
-@OPEN
+@opening
 def test_a_large_media_object_is_sent_and_made_piece_by_piece(tmp_path):
     """The library holds a 200 MB file two to nine times in memory."""
     size = 32 << 20

@@ -54,9 +54,12 @@ def test_a_time_is_never_brought_forward(journal):
     assert journal.overdue(PLACE, 1e12) == []
 
 
-def test_what_is_overdue_is_given_up_once_and_gets_another_generation(journal):
+def test_what_is_overdue_is_given_up_until_it_is_deleted_and_gets_another_generation(journal):
     journal.keep(PLACE, "digest", "key", 0, 100.0)
     assert journal.overdue(PLACE, 101.0) == ["key"]
+    assert journal.kept(PLACE, "digest") == Kept(None, 1)
+    assert journal.overdue(PLACE, 101.0) == ["key"]  # for it was not deleted yet
+    journal.deleted(PLACE, "key")
     assert journal.overdue(PLACE, 101.0) == []
     assert journal.kept(PLACE, "digest") == Kept(None, 1)
     assert not journal.refresh(PLACE, "digest", "key", 200.0)

@@ -170,6 +170,27 @@ async def test_arguments_without_a_file_are_not_asked_about():
     assert plugin.calls[0].arguments == {"n": 1, "texts": ["a"]}
 
 
+@pytest.mark.parametrize(("count", "held"), [(2, True), (12, False)])
+@virtual
+async def test_small_files_of_this_machine_go_out_in_one_piece_unless_they_are_many(count, held, tmp_path):
+    paths = [tmp_path / f"{n}.bin" for n in range(count)]
+    for path in paths:
+        path.write_bytes(b"x" * 100_000)
+
+    class Parts(TakesFiles):
+        @hookimpl
+        def farcall_submit(self, binding, call):
+            headers, body = multipart_body([("more", file) for file in call.arguments["more"]], call.token)
+            return Request(method="POST", url=join(URL, "/jobs"), headers=headers, body=body)
+
+    host = done()
+    async with connected(host, Parts(), endpoints=[EndpointSpec(path="/go", parameters={"more": list[File]})]) as svc:
+        await svc.go(more=paths)
+    body = host.seen[0].request.body
+    assert isinstance(body, bytes) == held
+    assert (await sent(body)).count(b"x" * 100_000) == count
+
+
 # --- written out as text -----------------------------------------------------------------------------------------
 
 LARGE = bytes(range(256)) * 4000

@@ -81,6 +81,7 @@ def test_the_media_type_is_told_by_the_name_and_else_by_how_the_file_begins(svc,
     (tmp_path / "named.jpg").write_bytes(b"\x89PNG\r\n\x1a\n")
     told = [svc.told(f=tmp_path / name)["media_type"] for name in ("unnamed", "plain", "named.jpg")]
     assert told == ["image/png", "application/octet-stream", "image/jpeg"]
+    assert File.from_bytes(b"x", name="a.tar.gz").media_type == "application/gzip"
     zipped = File.from_bytes(b"PK\x03\x04" + b"x" * 50)
     assert zipped.media_type == "application/zip"
     assert File.from_bytes(b"x", media_type="a/b").media_type == "a/b"

@@ -3,8 +3,6 @@
 import base64
 import contextlib
 import http.client
-import socket
-import struct
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +36,11 @@ class Asked:
         return (self.method == "POST" and "uploadId" in self.query) or self.query.get("comp") == ["blocklist"]
 
     @property
+    def deletes(self):
+        """Whether it deletes a file."""
+        return self.method == "DELETE" and "uploadId" not in self.query
+
+    @property
     def stores(self):
         """Whether it stores a file at once."""
         return self.method == "PUT" and not {"partNumber", "comp", "restype"} & set(self.query)
@@ -53,12 +56,17 @@ class Reply:
 
 
 class Between:
-    """The proxy. `rule(asked)` returns None to pass a request on, or a `Reply`; `cut_after` breaks each download."""
+    """The proxy. `rule(asked)` returns None to pass a request on, or a `Reply`; `cut_after` breaks each range once.
+
+    The answer to the first request for which `lose(asked)` is true is lost.
+    """
 
     def __init__(self, port):
         self.asked = []
         self.rule = lambda asked: None
+        self.lose = lambda asked: False
         self.cut_after = None
+        self.cut = set()
         self.at_once = self.most_at_once = 0
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"between": self, "upstream": port})
@@ -111,7 +119,13 @@ class _Handler(BaseHTTPRequestHandler):
                 for name, value in kept.items():
                     connection.putheader(name, value)
                 connection.endheaders(body or None)
-                self._relay(connection.getresponse())
+                answer = connection.getresponse()
+                if self.between.lose(asked):
+                    self.between.lose = lambda asked: False
+                    answer.read()
+                    self._cut()
+                else:
+                    self._relay(answer)
 
     def _relay(self, answer):
         length = answer.getheader("content-length")
@@ -134,12 +148,17 @@ class _Handler(BaseHTTPRequestHandler):
         for piece in pieces:
             self.wfile.write(piece)
             sent += len(piece)
-            if self.command == "GET" and self.between.cut_after is not None and sent >= self.between.cut_after:
+            if sent >= (self.between.cut_after or sent + 1) and self._for_the_first_time():
                 self._cut()
                 return
 
+    def _for_the_first_time(self):
+        asked = self.path, self.headers.get("range") or self.headers.get("x-ms-range")
+        known = self.command != "GET" or asked in self.between.cut
+        self.between.cut.add(asked)
+        return not known
+
     def _cut(self):
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
 
     def handle(self):

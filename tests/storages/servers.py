@@ -83,6 +83,12 @@ def answers(url):
     return True
 
 
+def listens(port):
+    """Whether somebody takes connections there."""
+    socket.create_connection(("127.0.0.1", port), 1).close()
+    return True
+
+
 @dataclass
 class S3:
     """A SeaweedFS server."""
@@ -158,15 +164,15 @@ def seaweedfs(folder):
     return S3(url, server)
 
 
-def azurite(folder):
-    """Azurite, with an account of its own."""
+def azurite(folder, *options):
+    """Azurite, with an account of its own; with `--cert` among the options, over TLS."""
     (port,) = free_ports(1)
     data = folder / "azurite"
     data.mkdir()
     # Azurite 3.37.0 knows no API version as new as the one azure-storage-blob 12.31.1 speaks
     told = ("--disableTelemetry", "--silent", "--skipApiVersionCheck")
-    command = [AZURITE, "--blobHost", "127.0.0.1", "--blobPort", port, "--location", data, *told]
+    command = [AZURITE, "--blobHost", "127.0.0.1", "--blobPort", port, "--location", data, *told, *options]
     server = Server(command, folder, {"AZURITE_ACCOUNTS": f"{AZURE_ACCOUNT}:{AZURE_KEY}"})
-    url = f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}"
-    server.wait(lambda: answers(f"http://127.0.0.1:{port}/"))
-    return Azure(url, server)
+    server.wait(lambda: listens(port))
+    scheme = "https" if "--cert" in options else "http"
+    return Azure(f"{scheme}://127.0.0.1:{port}/{AZURE_ACCOUNT}", server)

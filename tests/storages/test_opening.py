@@ -71,18 +71,32 @@ def test_a_storage_awaited_is_open(s3_place):
     assert asyncio.run(journey()) is False
 
 
-def test_a_plugin_whose_hook_gives_nothing_is_at_fault():
-    class Empty:
-        @hookimpl
-        def farcall_storage(self):
-            return None
+class Silent:
+    @hookimpl
+    def farcall_storage(self):
+        return None
 
-    plugins.register("empty", Empty(), kind="storage")
+
+class Hookless:
+    pass
+
+
+class Wrong:
+    @hookimpl
+    def farcall_storage(self, bucket):
+        raise AssertionError("never called")
+
+
+@pytest.mark.parametrize("plugin", [Silent, Hookless, Wrong])
+def test_a_plugin_that_is_no_storage_is_at_fault_and_listed_with_it(plugin):
+    plugins.register("broken", plugin(), kind="storage")
     try:
-        with pytest.raises(errors.PluginError, match="'empty'"):
-            farcall.open_storage("empty://place")
+        with pytest.raises(errors.PluginError, match="'broken'"):
+            farcall.open_storage("broken://place")
+        (listed,) = (found for found in plugins.installed("storage") if found.name == "broken")
+        assert (listed.error is None) == (plugin is Silent)
     finally:
-        plugins.unregister("empty", kind="storage")
+        plugins.unregister("broken", kind="storage")
 
 
 def test_a_file_goes_to_a_service_by_way_of_its_storage(s3_place, serve):

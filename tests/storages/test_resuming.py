@@ -17,6 +17,7 @@ import httpx
 import pytest
 from farcall import errors
 from farcall import storage as storage_module
+from storages.between import Reply
 
 MIB = 1024 * 1024
 
@@ -91,6 +92,18 @@ def test_an_upload_that_ended_but_was_not_written_down_is_found_by_its_key(place
     assert proxy.parts == []
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_upload_whose_last_answer_is_lost_is_not_sent_again(s3_place, film, stream, stack):
+    proxy = s3_place.between()
+    proxy.lose = lambda asked: asked.finishes
+    storage = s3_place.open(**s3_place.through(proxy))
+    file = farcall.File.from_stream(stack.enter_context(film.open("rb"))) if stream else film
+    url = storage.upload(file)
+    assert proxy.parts == [1, 2, 3, 4, 5]
+    assert len([asked for asked in proxy.asked if asked.finishes]) > 1
+    assert httpx.get(url).content == film.read_bytes()
+
+
 def test_a_stream_that_breaks_leaves_nothing_behind(s3_place):
     def pieces():
         yield b"x" * (20 * MIB)
@@ -123,6 +136,39 @@ def test_a_file_that_shrinks_while_it_goes_up_is_refused(place, film, size):
     with pytest.raises(errors.FileError, match="changed while it was being uploaded"):
         place.open(**place.through(proxy)).upload(film)
     assert place.stored() == []
+
+
+def test_an_upload_to_a_key_gives_up_what_another_file_had_begun_there(s3_place, film, tmp_path):
+    proxy = s3_place.between()
+    storage = s3_place.open(**s3_place.through(proxy))
+    proxy.rule = lambda asked: Reply(403, {}, b"<Error><Code>AccessDenied</Code></Error>") if asked.part == 5 else None
+    with pytest.raises(errors.AuthRefused):
+        storage.upload(film, key="film.mp4")
+    assert len(s3_place.unfinished()) == 1
+    proxy.rule = lambda asked: None
+    another = tmp_path / "another.mp4"
+    another.write_bytes(b"x" * (9 * MIB))
+    assert httpx.get(storage.upload(another, key="film.mp4")).content == another.read_bytes()
+    assert s3_place.unfinished() == []
+
+
+@pytest.mark.parametrize("size", [1, 5 * MIB])
+def test_a_small_file_that_changes_after_it_was_hashed_is_not_stored(s3_place, tmp_path, monkeypatch, size):
+    from farcall.storage_source import PathSource
+
+    path = tmp_path / "small.bin"
+    path.write_bytes(b"a" * size)
+    hashed = PathSource._hashed
+
+    def then_write(self):
+        digest = hashed(self)
+        path.write_bytes(b"b" * size)
+        return digest
+
+    monkeypatch.setattr(PathSource, "_hashed", then_write)
+    with pytest.raises(errors.FileError, match="changed while it was being uploaded"):
+        s3_place.open().upload(path, key="small.bin")
+    assert s3_place.stored() == []
 
 
 def test_uploads_that_nobody_went_on_with_are_given_up_after_a_week(s3_place, film, monkeypatch):
@@ -172,6 +218,21 @@ def test_a_file_is_kept_as_long_as_the_addresses_that_were_given_out(place, monk
     storage.upload(b"chips", expires_s=7200)
     at_another_time(monkeypatch, 7000)
     assert storage.clean_up() == 0
+
+
+def test_what_could_not_be_deleted_is_deleted_later(place, monkeypatch, caplog):
+    proxy = place.between()
+    storage = place.open(expire_after_s=60, link_s=60, **place.through(proxy))
+    storage.upload(b"old")
+    at_another_time(monkeypatch, 100)
+    code = {"x-ms-error-code": "AuthorizationFailure"}
+    proxy.rule = lambda asked: Reply(403, code, b"<Error><Code>AccessDenied</Code></Error>") if asked.deletes else None
+    storage.upload(b"new")
+    assert "could not be deleted" in caplog.text
+    assert len(place.stored()) == 2
+    proxy.rule = lambda asked: None
+    assert storage.clean_up() == 1
+    assert len(place.stored()) == 1
 
 
 def test_nothing_that_the_user_named_is_ever_deleted(place, monkeypatch):

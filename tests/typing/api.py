@@ -73,6 +73,8 @@ def keep(file: farcall.File, folder: Path) -> None:
     assert_type(file.size, int | None)
     assert_type(file.read(), bytes)
     assert_type(file.save(folder), Path)
+    assert_type(file.sha256(), str)
+    assert_type(file.progress, float | None)
     with file.open() as stream:
         assert_type(stream, BinaryIO)
 
@@ -140,6 +142,8 @@ async def call_async(jobs: list[farcall.AsyncJob], folder: Path) -> None:
         signed: farcall.AsyncFile = await svc.sign(photo=b"pixels")
         assert_type(await signed.read(), bytes)
         assert_type(await signed.save(folder), Path)
+        assert_type(await signed.sha256(), str)
+        assert_type(signed.progress, float | None)
     portions: list[str] = await farcall.gather_async(jobs)
     assert_type(farcall.as_completed_async(jobs), AsyncIterator[farcall.AsyncJob])
     print(total, answer, portions)
@@ -156,6 +160,7 @@ def describe() -> None:
             "page": farcall.Parameter(int, default=1, doc="Counted from 1."),
             "sort": {"type": "string", "default": "name", "place": "query"},
         },
+        file_params={"face": "ImageFile"},
     )
     assert_type(spec.name, str)
     assert_type(spec.parameters, Mapping[str, farcall.Parameter])

@@ -54,9 +54,9 @@ class Shelf(StorageDriver):
         found = self._files.get(key)
         return None if found is None else StoredFile(key=key, size=len(found), modified=datetime.now(UTC))
 
-    def read(self, key: str, start: int, etag: str) -> Iterator[bytes]:
+    def read(self, key: str, start: int, end: int, etag: str) -> Iterator[bytes]:
         """The bytes from somewhere on."""
-        yield self._files[key][start:] + etag.encode()
+        yield self._files[key][start:end] + etag.encode()
 
     def sign(self, key: str, method: str, expires_s: float) -> str:
         """An address that is good for a while."""

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -20,6 +21,8 @@ FRUITLESS: Final = 5
 """How many links in a row may bring nothing."""
 PAUSE_S: Final = 0.1
 """Before a file is taken up again, in seconds; doubled by every link in a row that brought nothing."""
+LONGEST_PAUSE_S: Final = 30.0
+"""The longest pause a host may ask for."""
 PLAIN: Final = {"accept-encoding": "identity"}
 """A compressed reply can be neither measured nor taken up again."""
 
@@ -62,7 +65,7 @@ class Download:
                 fruitless = 0 if self._at > before else fruitless + 1
                 if not self._may_pass(error) or fruitless == FRUITLESS:
                     raise self._broken(error) from error
-                await asyncio.sleep(PAUSE_S * 2**fruitless)
+                await asyncio.sleep(_pause(error, fruitless))
             else:
                 self._check()
                 return
@@ -148,6 +151,12 @@ async def _chunks(response: Response) -> AsyncIterator[bytes]:
         return
     async for chunk in response.body.chunks():
         yield chunk
+
+
+def _pause(error: Unreachable | FileError, fruitless: int) -> float:
+    """Seconds before the next link: as the host asks, within reason, else the longer the less the last ones brought."""
+    asked = replies.retry_after(error.response, datetime.now(UTC)) if error.response is not None else None
+    return max(PAUSE_S * (1 << fruitless), min(asked or 0.0, LONGEST_PAUSE_S))
 
 
 def _validator(response: Response) -> str | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urljoin
 
+from farcall import signed
 from farcall.errors import FileError
 from farcall.wire import Request, Response, without_query
 
@@ -50,8 +52,9 @@ async def follow(send: Callable[[Request], Awaitable[Response]], request: Reques
     if response.ok:
         return response
     response.drop()
+    why = signed.has_ended(request.url, datetime.now(UTC)) if 400 <= response.status < 500 else ""
     raise FileError(
-        f"{without_query(request.url)} answered {response.status} instead of the file.",
+        f"{without_query(request.url)} answered {response.status} instead of the file.{why}",
         request=request,
         response=response,
     )

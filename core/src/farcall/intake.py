@@ -18,6 +18,8 @@ HEAD_BYTES: Final = 1024
 """How much of a file is looked at to tell what it is."""
 SURE: Final = 0.3
 """How sure puremagic must be: three bytes that fit; two fit by chance too often."""
+PACKED: Final = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
+"""What `a.tar.gz` is, which mimetypes calls a tar."""
 ADDRESSES: Final = ("http://", "https://", "data:")
 
 
@@ -125,7 +127,8 @@ def _value(name: str, media_type: str, body: Body, size: int | None) -> FileValu
 
 
 def _by_name(name: str) -> str | None:
-    return mimetypes.guess_type(base_name(name))[0]
+    media_type, packed = mimetypes.guess_type(base_name(name))
+    return media_type if packed is None else PACKED.get(packed)
 
 
 def _by_content(head: bytes) -> str:

@@ -145,6 +145,12 @@ def taken(value: Any, kind: Kind | None) -> FileValue | None:
     return None
 
 
+def returned(value: Any) -> FileValue | None:
+    """The file of a PIL image or a media object that a function returned; None for all else, arrays too."""
+    made_of = _is(value, "PIL.Image", "Image") or _is(value, TOOLKIT, "MediaFile")
+    return taken(value, None) if made_of else None
+
+
 def _is(value: Any, module: str, name: str) -> bool:
     """Whether a value is of a library's class; a library that nobody has imported has no values."""
     home = sys.modules.get(module)

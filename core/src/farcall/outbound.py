@@ -66,6 +66,11 @@ class Outbound:
         """Whether the upload is large enough, and known well enough, to be told."""
         return None not in self._sizes and sum(size or 0 for size in self._sizes) >= COUNTS_BYTES
 
+    @property
+    def small(self) -> bool:
+        """Whether all files of the call together may be held in memory."""
+        return sum(size or 0 for size in self._sizes) < COUNTS_BYTES
+
     def moved(self, number: int, sent: int) -> None:
         """Take in that so many bytes of a file have gone; those of a second try are not counted again."""
         if sent <= self._sent[number]:

@@ -119,6 +119,8 @@ def installed(kind: str) -> list[Plugin]:
             plugin = load(kind, name)
             if kind == "extension":
                 check_extension(name, plugin)
+            elif kind == "storage":
+                check_storage(name, plugin)
             elif kind == "provider":
                 from farcall.provider import provider
 
@@ -165,6 +167,17 @@ def check_extension(name: str, plugin: Any) -> None:
         )
 
 
+def check_storage(name: str, plugin: Any) -> pluggy.PluginManager:
+    """A plugin manager that holds one storage.
+
+    Raises:
+        PluginError: Its hooks do not fit the contract, or `farcall_storage` is missing.
+    """
+    if "farcall_storage" not in hook_names(plugin):
+        raise PluginError(f"The storage {name!r} has no hook farcall_storage.")
+    return manager(name, plugin)
+
+
 def hook_names(plugin: Any) -> set[str]:
     """Names of the functions in a plugin that are marked with `hookimpl`."""
     members = vars(plugin) if isinstance(plugin, ModuleType) else {n: getattr(plugin, n) for n in dir(plugin)}
@@ -187,7 +200,7 @@ def manager(name: str, plugin: Any) -> pluggy.PluginManager:
         for extension, module in extensions():
             made.register(module, f"extension {extension}")
     except (pluggy.PluginValidationError, ValueError) as error:
-        raise PluginError(f"The provider {name!r} does not fit farcall's hooks: {error}") from error
+        raise PluginError(f"The plugin {name!r} does not fit farcall's hooks: {error}") from error
     return made
 
 

@@ -46,7 +46,7 @@ async def save(
     into_folder = await threads.run(path.is_dir)
     folder = path if into_folder else path.parent
     part = folder / f".{secrets.token_hex(8)}.part"
-    stream = await threads.run(part.open, "xb")  # with the mode any new file gets
+    stream = await threads.opened(lambda: part.open("xb"), _discard)  # with the mode any new file gets
     try:
         with stream:
             await spool(stream, pieces, lambda: check_room(folder, name, expected()))
@@ -58,6 +58,11 @@ async def save(
             part.unlink()
         raise
     return path
+
+
+def _discard(part: BinaryIO) -> None:
+    part.close()
+    Path(part.name).unlink()
 
 
 async def spool(stream: BinaryIO, pieces: AsyncGenerator[bytes], begin: Callable[[], None] = lambda: None) -> None:

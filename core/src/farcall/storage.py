@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final, Literal, Self, TypeVar
+from weakref import WeakValueDictionary
 
 from farcall import storage_keys, threads
 from farcall.errors import AuthRefused, FarcallError, FileError, UsageError
@@ -27,6 +27,8 @@ T = TypeVar("T")
 LINK_S: Final = 24 * 3600.0
 ABANDONED_S: Final = 7 * 24 * 3600.0
 """An upload that nobody went on with for so long is given up."""
+SWEEP_S: Final = 60.0
+"""Uploads clean up that often, at most."""
 PAGE: Final = 500
 
 
@@ -50,7 +52,8 @@ class AsyncStorage:
         self._place = driver.address("")
         self._link_s = link_s
         self._expire_after_s = expire_after_s
-        self._sending: dict[str, asyncio.Lock] = {}
+        self._swept = 0.0
+        self._sending: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {without_query(self._place)}>"
@@ -171,7 +174,7 @@ class AsyncStorage:
     async def clean_up(self) -> int:
         """Delete what was uploaded from here and is past its `expire_after_s`, and give up abandoned uploads.
 
-        Each upload into a storage with `expire_after_s` does so too.
+        Uploads do so too, once a minute at most.
 
         Returns:
             How many files were deleted.
@@ -183,6 +186,7 @@ class AsyncStorage:
         overdue = await threads.run(self._journal.overdue, self._place, now)
         for key in overdue:
             await self._hands.do(self._driver.delete, key)
+            await threads.run(self._journal.deleted, self._place, key)
         return len(overdue)
 
     async def close(self) -> None:
@@ -197,11 +201,12 @@ class AsyncStorage:
         digest = await source.digest()
         if digest is None:
             key = wanted or storage_keys.random(value)
-            await self._sent(source, value, key, None, progress)
+            await self._sent(source, value, key, None, progress, ours=wanted is None)
             return key
-        async with self._alone(f"{digest} {wanted} {value.name} {value.media_type}"):
+        what = f"{digest} {wanted} {value.name} {value.media_type}"
+        async with self._sending.setdefault(what, asyncio.Lock()):  # the second of two finds what the first has stored
             if wanted is not None:
-                await self._sent(source, value, wanted, digest, progress)
+                await self._sent(source, value, wanted, digest, progress, ours=False)
                 return wanted
             return await self._once(source, value, digest, until, progress)
 
@@ -221,14 +226,21 @@ class AsyncStorage:
                 await threads.run(self._journal.keep, self._place, same, key, kept.generation, until)
                 return key
             return await self._once(source, value, digest, until, progress)  # cleaned up just now: under a new key
-        await self._sent(source, value, key, digest, progress)
+        await self._sent(source, value, key, digest, progress, ours=True)
         await threads.run(self._journal.keep, self._place, same, key, kept.generation, until)
         return key
 
     async def _sent(
-        self, source: PartSource, value: FileValue, key: str, digest: str | None, progress: Progress | None
+        self,
+        source: PartSource,
+        value: FileValue,
+        key: str,
+        digest: str | None,
+        progress: Progress | None,
+        *,
+        ours: bool,
     ) -> None:
-        await Upload(self._hands, self._journal, source, value.media_type, progress).to(key, digest)
+        await Upload(self._hands, self._journal, source, value.media_type, progress).to(key, digest, ours=ours)
         log.info("Stored %s (%s) in %s", value.name, value.media_type, without_query(self._place))
 
     async def _lies(self, key: str, size: int | None) -> bool:
@@ -238,20 +250,10 @@ class AsyncStorage:
             return False
         return found is not None and found.size == size
 
-    @contextlib.asynccontextmanager
-    async def _alone(self, what: str) -> AsyncIterator[None]:
-        """One upload of the same file at a time: the second finds what the first has stored."""
-        lock = self._sending.setdefault(what, asyncio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():
-                self._sending.pop(what, None)
-
     async def _clean_up_quietly(self) -> None:
-        if self._expire_after_s is None:
+        if time.time() < self._swept + SWEEP_S:
             return
+        self._swept = time.time()
         try:
             await self.clean_up()
         except FarcallError as error:  # nobody asked for it here: the upload goes on

@@ -117,7 +117,7 @@ class Storage:
     def clean_up(self) -> int:
         """Delete what was uploaded from here and is past its `expire_after_s`, and give up abandoned uploads.
 
-        Each upload into a storage with `expire_after_s` does so too.
+        Uploads do so too, once a minute at most.
 
         Returns:
             How many files were deleted.

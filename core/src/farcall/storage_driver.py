@@ -101,8 +101,8 @@ class StorageDriver(Protocol):
         """What lies under a key; None if nothing does."""
         raise NotImplementedError
 
-    def read(self, key: str, start: int, etag: str) -> Iterator[bytes]:
-        """The bytes from `start` on.
+    def read(self, key: str, start: int, end: int, etag: str) -> Iterator[bytes]:
+        """The bytes from `start` up to `end`, without that at `end`; the file has so many.
 
         Raises:
             FileError: There is no such file, or it is no longer the one `etag` names (empty: any).

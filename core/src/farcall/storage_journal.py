@@ -20,6 +20,7 @@ SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS secret (one INTEGER PRIMARY KEY CHECK (one = 1), value BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS kept (
   place TEXT, digest TEXT, generation INTEGER NOT NULL, key TEXT, expires_at REAL, PRIMARY KEY (place, digest));
+CREATE TABLE IF NOT EXISTS given_up (place TEXT, key TEXT, PRIMARY KEY (place, key));
 CREATE TABLE IF NOT EXISTS uploads (
   place TEXT, key TEXT, digest TEXT, upload TEXT, part_bytes INTEGER, begun_at REAL, PRIMARY KEY (place, key));
 CREATE TABLE IF NOT EXISTS parts (
@@ -140,12 +141,26 @@ class Journal:
             return done.rowcount == 1
 
     def overdue(self, place: str, now: float) -> list[str]:
-        """Keys that nobody wants any more, given up from here on: their files are to be deleted."""
+        """Keys that nobody wants any more, given up from here on: their files are to be deleted, then `deleted`."""
+        told = {"place": place, "now": now}
         with self._open() as db:
-            which = "WHERE place=? AND key IS NOT NULL AND expires_at < ?"
-            rows = db.execute(f"SELECT key FROM kept {which}", (place, now)).fetchall()  # noqa: S608 - our own text
-            db.execute(f"UPDATE kept SET key=NULL, generation=generation+1 {which}", (place, now))  # noqa: S608
+            db.execute(
+                "INSERT OR IGNORE INTO given_up SELECT place, key FROM kept"
+                " WHERE place=:place AND expires_at < :now AND key IS NOT NULL",
+                told,
+            )
+            db.execute(
+                "UPDATE kept SET key=NULL, generation=generation+1"
+                " WHERE place=:place AND expires_at < :now AND key IS NOT NULL",
+                told,
+            )
+            rows = db.execute("SELECT key FROM given_up WHERE place=:place", told).fetchall()
         return [key for (key,) in rows]
+
+    def deleted(self, place: str, key: str) -> None:
+        """A file that was given up is gone."""
+        with self._open() as db:
+            db.execute("DELETE FROM given_up WHERE place=? AND key=?", (place, key))
 
     def forget(self, place: str, key: str) -> None:
         """Know no longer that a file lies under a key."""
@@ -167,13 +182,18 @@ class Journal:
             ).fetchall()
         return UnderWay(row[0], row[1], row[2], dict(parts))
 
-    def begun(self, place: str, digest: str, under_way: UnderWay, now: float) -> None:
-        """An upload has begun."""
+    def begun(self, place: str, digest: str, under_way: UnderWay, now: float) -> UnderWay | None:
+        """An upload has begun; returns the one of another content to that key that it takes the place of, if any."""
         with self._open() as db:
+            row = db.execute(
+                "SELECT key, upload, part_bytes FROM uploads WHERE place=? AND key=? AND digest!=?",
+                (place, under_way.key, digest),
+            ).fetchone()
             db.execute(
                 "INSERT OR REPLACE INTO uploads VALUES (?,?,?,?,?,?)",
                 (place, under_way.key, digest, under_way.upload, under_way.part_bytes, now),
             )
+        return None if row is None else UnderWay(row[0], row[1], row[2], {})
 
     def arrived(self, place: str, under_way: UnderWay, number: int, receipt: str) -> None:
         """A part has arrived."""

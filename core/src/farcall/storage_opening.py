@@ -86,10 +86,10 @@ def _meant(place: str, options: Mapping[str, Any]) -> tuple[str, str | None, dic
 
 def _driver(name: str, url: str | None, options: Mapping[str, Any]) -> StorageDriver:
     """What the plugin gives; may block."""
-    manager = plugins.manager(name, plugins.load("storage", name))
+    manager = plugins.check_storage(name, plugins.load("storage", name))
     driver: StorageDriver | None = manager.hook.farcall_storage(url=url, options=options)
     if driver is None:
-        raise PluginError(f"The storage {name!r} has no hook farcall_storage, or it returned nothing.")
+        raise PluginError(f"The storage {name!r} gave no driver.")
     return driver
 
 

@@ -82,12 +82,13 @@ class Upload:
         self._progress = progress
         self._stored = 0
 
-    async def to(self, key: str, digest: str | None) -> None:
+    async def to(self, key: str, digest: str | None, *, ours: bool) -> None:
         """Store the file; nothing is seen under the key before all of it is there.
 
         Args:
             key: Where.
             digest: The content's, by which a later try knows the same file; None: it will not go on.
+            ours: Whether nothing but this very file can lie under the key.
 
         Raises:
             ServiceError: The storage is down, refuses, or is full. What has arrived stays for the next try.
@@ -100,16 +101,24 @@ class Upload:
         try:
             await self._in_parts(key, digest)
         except UploadLost as lost:
+            if ours and await self._lies(key):  # it was finished, and the answer to that lost
+                return
             if not self._source.repeatable:
                 raise FileError(f"The storage gave up the upload of {key!r} half-way; send it again.") from lost
             self._stored = 0
             await self._in_parts(key, digest)
 
+    async def _lies(self, key: str) -> bool:
+        found = await self._hands.do(self._driver.head, key)
+        size = self._stored if self._source.size is None else self._source.size
+        return found is not None and found.size == size
+
     async def _whole(self, key: str, *, small: bool) -> None:
         async with self._hands.small if small else self._hands.parts:
-            async for _, content in self._source.parts(PART_BYTES):
-                await self._hands.do(lambda c=content: self._driver.put(key, c(), self._media_type))
-        await self._source.unchanged()
+            async for _, read in self._source.parts(PART_BYTES):
+                content = await threads.run(read)
+                await self._source.unchanged()
+                await self._hands.do(self._driver.put, key, content, self._media_type)
         self._tell(self._source.size or 0)
 
     async def _in_parts(self, key: str, digest: str | None) -> None:
@@ -139,7 +148,9 @@ class Upload:
         upload = await self._hands.do(self._driver.begin, key, self._media_type)
         begun = UnderWay(key, upload, part_bytes, {})
         if digest is not None:
-            await threads.run(self._journal.begun, self._place, digest, begun, time.time())
+            replaced = await threads.run(self._journal.begun, self._place, digest, begun, time.time())
+            if replaced is not None:
+                await self._given_up(replaced)
         return begun
 
     async def _sent(self, begun: UnderWay, *, kept: bool) -> dict[int, str]:

@@ -15,6 +15,7 @@ from typing import Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+F = TypeVar("F")
 
 MOST_THREADS: Final = 16
 
@@ -63,6 +64,36 @@ if hasattr(os, "register_at_fork"):
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a blocking function on a thread of ours and await what it returns or raises."""
     return await _on(_pool.put, function, *args, **kwargs)
+
+
+async def opened(function: Callable[[], F], undo: Callable[[F], None]) -> F:
+    """The same for a function that opens something, which is undone if its opener is cancelled meanwhile.
+
+    Args:
+        function: Opens it.
+        undo: Called on whichever thread finds out that nobody takes it any more.
+    """
+    lock = threading.Lock()
+    waiting: list[F] = []
+    abandoned = False
+
+    def work() -> F:
+        made = function()
+        with lock:
+            if not abandoned:
+                waiting.append(made)
+                return made
+        undo(made)
+        return made
+
+    try:
+        return await run(work)
+    except asyncio.CancelledError:
+        with lock:
+            abandoned = True
+        for made in waiting:
+            undo(made)
+        raise
 
 
 async def look_up(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -13,7 +13,7 @@ from farcall.files import File
 from farcall.hookspecs import Flow
 from farcall.jobs import Step
 from farcall.outbound import Link, Outbound
-from farcall.wire import CHUNK_BYTES, BytesBody, FilePolicy, FileValue, PathBody
+from farcall.wire import BytesBody, FilePolicy, FileValue, PathBody
 
 if TYPE_CHECKING:
     from farcall.engine import Engine
@@ -97,7 +97,7 @@ class _Way:
             return self._link
         if self._too_large(policy):
             return await self._stored()
-        value = self._outbound.part(self._number, await _at_hand(value), policy.max_inline_bytes)
+        value = self._outbound.part(self._number, await self._at_hand(), policy.max_inline_bytes)
         if policy.inline == "part":
             return value
         if policy.inline == "data_uri":
@@ -142,10 +142,9 @@ class _Way:
         self._outbound.tell(value.name)
         return url
 
-
-async def _at_hand(file: FileValue) -> FileValue:
-    """A small file of this machine read now, so that it goes out in one piece."""
-    if not isinstance(file.body, PathBody) or file.body.length >= CHUNK_BYTES:
-        return file
-    content = b"".join([chunk async for chunk in file.body.chunks()])
-    return replace(file, body=BytesBody(content))
+    async def _at_hand(self) -> FileValue:
+        """The file; a small one of this machine read now, so that its request goes out in one piece."""
+        body = self._value.body
+        if not isinstance(body, PathBody) or not self._outbound.small:
+            return self._value
+        return replace(self._value, body=BytesBody(b"".join([chunk async for chunk in body.chunks()])))

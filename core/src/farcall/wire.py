@@ -79,7 +79,7 @@ class PathBody:
             if content := await threads.run(self._small):
                 yield content
             return
-        handle = await threads.run(self.open)
+        handle = await threads.opened(self.open, lambda opened: opened.close())
         reading = asyncio.ensure_future(threads.run(_batch, handle, self.length))
         try:
             left = self.length
@@ -224,7 +224,8 @@ class FilePolicy:
     """How a host takes a file: inline, and up to which size; above it the file goes to a storage as a link.
 
     Args:
-        inline: `part` sends it as a multipart part, streamed; `data_uri` as a `data:` text, held in memory.
+        inline: `part` sends it as a multipart part; `data_uri` as a `data:` text, whose base64 the provider writes into
+            the body as it is: of a large file it stands for what is streamed there. Both are streamed.
         max_inline_bytes: The largest file sent inline; None for no limit.
         links: Whether the host fetches a public http(s) address itself; else we fetch it and send the bytes.
     """

@@ -11,8 +11,9 @@ from enum import Enum
 from types import NoneType
 from typing import Any, Final
 
+from farcall import media
 from farcall.files import File
-from farcall.files_async import AsyncFile
+from farcall.files_async import HERE, AsyncFile
 from farcall.wire import BytesBody, FileValue, PathBody
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -148,12 +149,12 @@ def _file(value: Any) -> FileValue | None:
         return value.value
     if isinstance(value, bytes | bytearray | memoryview):
         return File.from_bytes(bytes(value)).value
-    return None
+    return media.returned(value)
 
 
 def _readable(file: FileValue, folder: Folder) -> FileValue:
-    """The file so that it can be read many times: one that is read once is read now."""
-    if file.body is None or file.body.repeatable:
+    """The file so that it can be read many times and later: one whose bytes are elsewhere is read now."""
+    if file.body is None or isinstance(file.body, HERE):
         return file
     with File(file).open() as source:
         start = source.read(IN_MEMORY_BYTES + 1)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, NotRequired, Required, Union, get_args, get_origin
 
+from farcall import media
 from farcall.errors import UsageError
 from farcall.files import File
 from farcall.spec import REQUIRED, EndpointSpec, Parameter, Place, normalised
@@ -22,6 +23,7 @@ from starlette.datastructures import UploadFile
 from typing_extensions import TypedDict
 
 from farcall_server.chunks import is_generator
+from farcall_server.mediatypes import given_media
 from farcall_server.progress import JobProgress
 
 Form = Literal["text", "list", "value", "file", "files"]
@@ -111,7 +113,7 @@ def read(function: Callable[..., Any], path: str, *, method: str = "POST", job: 
     adapter = _adapter(taken, where, extra=extra)
     return Signature(
         spec=_spec(function, path, taken, method=method, job=job),
-        function=function,
+        function=given_media(function, {name: p.annotation for name, p in parameters.items()}),
         progress=progress,
         asynchronous=_is_asynchronous(inspect.unwrap(function)),
         streams=is_generator(function),
@@ -168,7 +170,7 @@ class _Taken:
 
     @classmethod
     def of(cls, parameter: inspect.Parameter, where: str) -> _Taken:
-        kind = Any if parameter.annotation is parameter.empty else parameter.annotation
+        kind = Any if parameter.annotation is parameter.empty else media.as_files(parameter.annotation)
         default = REQUIRED if parameter.default is parameter.empty else parameter.default
         doc = None
         for note in (*getattr(kind, "__metadata__", ()), default):
@@ -246,7 +248,7 @@ def _form(kind: Any) -> Form:
         return "text"
     options = tuple(o for o in options if o is not NoneType)
     if any(inner is File for inner in _walk(bare)):
-        return "file" if File in options or IncomingFile in options else "files"
+        return "file" if File in map(_plain, options) else "files"
     if len(options) == 1 and _plain(options[0]) in _LISTS:
         return "list"
     return "value"
@@ -290,7 +292,7 @@ def _spec(
             name: Parameter(p.type, default=p.default, place=Place.PATH if name in template else place, doc=p.doc)
             for name, p in taken.items()
         },
-        result=None if returned is inspect.Signature.empty else returned,
+        result=None if returned is inspect.Signature.empty else media.as_files(returned),
         doc=inspect.getdoc(function) or "",
         job=job,
     )

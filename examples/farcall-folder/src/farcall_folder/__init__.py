@@ -57,12 +57,12 @@ class Folder(StorageDriver):
         place = self.root / key
         return StoredFile(key=key, size=place.stat().st_size) if place.is_file() else None
 
-    def read(self, key: str, start: int, etag: str) -> Iterator[bytes]:
+    def read(self, key: str, start: int, end: int, etag: str) -> Iterator[bytes]:
         if self.head(key) is None:
             raise FileError(f"The file {key!r} is gone.")
         with (self.root / key).open("rb") as file:
             file.seek(start)
-            yield from iter(lambda: file.read(1 << 20), b"")
+            yield file.read(end - start)
 
     def delete(self, key: str) -> None:
         (self.root / key).unlink(missing_ok=True)

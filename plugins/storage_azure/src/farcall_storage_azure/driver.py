@@ -73,10 +73,10 @@ class AzureDriver(StorageDriver):
         found = self._if_there(lambda: self._blob(key).get_blob_properties())
         return None if found is None else _stored(key, found)
 
-    def read(self, key: str, start: int, etag: str) -> Iterator[bytes]:
+    def read(self, key: str, start: int, end: int, etag: str) -> Iterator[bytes]:
         """Get Blob in ranges, of the version that `etag` names."""
         same: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
-        pieces = self._do(lambda: self._blob(key).download_blob(offset=start, **same).chunks())
+        pieces = self._do(lambda: self._blob(key).download_blob(start, end - start, **same).chunks())
         while (piece := self._do(lambda: next(pieces, None))) is not None:
             yield piece
 

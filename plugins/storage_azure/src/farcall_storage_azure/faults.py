@@ -55,7 +55,7 @@ def fault(error: AzureError, container: str, sas: str | None = None) -> ServiceE
         return _told(error, container, sas)
     if isinstance(error, ClientAuthenticationError):
         return AuthRefused(f"Azure: no token could be had for the container {container!r} ({type(error).__name__}).")
-    if isinstance(error, ServiceRequestError | ServiceResponseError | IncompleteReadError):
+    if isinstance(error, ServiceRequestError | ServiceResponseError | IncompleteReadError | HttpResponseError):
         return Unreachable(f"Azure: the connection for the container {container!r} failed or broke.")
     return ServerFault(f"Azure: {type(error).__name__} for the container {container!r}.")
 

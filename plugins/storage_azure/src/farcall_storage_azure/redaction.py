@@ -11,8 +11,7 @@ SIGNATURE: Final = re.compile(r"(?<=[?&]sig=)[^&\s\"']+")
 
 class _Redaction(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(SIGNATURE.sub("…", part) if isinstance(part, str) else part for part in record.args)
+        record.msg, record.args = SIGNATURE.sub("…", record.getMessage()), ()
         return True
 
 

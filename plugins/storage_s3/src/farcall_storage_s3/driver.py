@@ -83,10 +83,10 @@ class S3Driver(StorageDriver):
             self._fail(error)
         return _stored(key, told, told["ContentLength"], told.get("ContentType"))
 
-    def read(self, key: str, start: int, etag: str) -> Iterator[bytes]:
+    def read(self, key: str, start: int, end: int, etag: str) -> Iterator[bytes]:
         """GetObject, of the version that `etag` names."""
         same = {"IfMatch": etag} if etag else {}
-        told = self._do("get_object", Key=self._prefix + key, Range=f"bytes={start}-", **same)
+        told = self._do("get_object", Key=self._prefix + key, Range=f"bytes={start}-{end - 1}", **same)
         return self._pieces(told["Body"])
 
     def _pieces(self, body: Any) -> Iterator[bytes]:
