@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import secrets
@@ -31,9 +30,9 @@ from farcall.errors import (
 from farcall.following import Follower
 from farcall.hookspecs import Call, Credential
 from farcall.jobs import Chunk, Event, JobRef, Log, Missing, Rejected, Snapshot, State, Step, Update
+from farcall.listening import Listener
 from farcall.provider import Provider
 from farcall.spec import EndpointSpec, ServiceSpec
-from farcall.streams import KINDS, events
 from farcall.tracking import CallOptions, Tracked, check_finished, closed, fresh
 from farcall.transport import HOLDERS, travelling
 from farcall.wire import Request, Response, Sender, origin
@@ -48,10 +47,6 @@ DIRECT_WAIT_S: Final = 2.0
 DELIVERY: Final = "farcall submit"
 DELIVERY_S: Final = 5.0
 """How long closing waits for background submissions that the host has not accepted yet."""
-POLLED: Final = "polled"
-STREAM_TRIES: Final = 20
-OUTPUT_PAUSE_S: Final = 0.1
-"""The shortest pause between two looks for output, on a host that sends it look by look."""
 LONGEST_REST_S: Final = 3600.0
 """The longest time a job is left alone because its host asks for it."""
 LOOK_PATIENCE_S: Final = 60.0
@@ -91,6 +86,7 @@ class Engine:
         self.bind(binding)
         self._submits = asyncio.Semaphore(self.facts.submits_at_once)
         self.follower = Follower(self)
+        self.listener = Listener(self)
 
     def bind(self, binding: Binding) -> None:
         """Take the service's description in."""
@@ -301,8 +297,7 @@ class Engine:
         elif not snapshot.state.ended and not isinstance(snapshot.result, Response):
             raise replies.unexpected(request, response)
         if isinstance(snapshot.result, Response) and not snapshot.state.ended:
-            tracked.streaming = True
-            tracked.reply = self.spawn(self._take_reply(tracked, snapshot.result), "reply")
+            self.listener.hear_reply(tracked, snapshot.result)
             snapshot = replace(snapshot, result=None)
         now = self.loop.time()
         tracked.accepted_at = now
@@ -314,7 +309,7 @@ class Engine:
             tracked.outbound.arrived()
         if self.provider.watched:
             self.tell("submitted", tracked)
-        self._take(tracked, updates[1:])
+        self.take(tracked, updates[1:])
 
     # --- looks ------------------------------------------------------------------------------------------------
 
@@ -362,14 +357,15 @@ class Engine:
 
     def _spread(self, group: Sequence[Tracked], updates: Sequence[Update]) -> None:
         if len(group) == 1:
-            self._take(group[0], updates)
+            self.take(group[0], updates)
             return
         by_id = {t.ref.id: t for t in group if t.ref is not None}
         for update in updates:
             if update.job_id in by_id:
-                self._take(by_id[update.job_id], [update])
+                self.take(by_id[update.job_id], [update])
 
-    def _take(self, tracked: Tracked, updates: Sequence[Update]) -> None:
+    def take(self, tracked: Tracked, updates: Sequence[Update]) -> None:
+        """Take in what an answer or an event said of a job."""
         for update in updates:
             if isinstance(update, Snapshot):
                 changed = tracked.see(update)
@@ -410,114 +406,6 @@ class Engine:
                 tracked.lose(fresh(error))
             else:
                 self._rest(tracked, error.retry_after_s or self.courier.pause(min(tracked.failures, 6)))
-
-    # --- output -----------------------------------------------------------------------------------------------
-
-    def want_output(self, tracked: Tracked) -> None:
-        """Open the job's stream, if it has one and it is not open yet."""
-        if not tracked.streamed and tracked.ref is not None and self.facts.stream is not None:
-            request = self.provider.stream(self.binding, tracked.ref, None)
-            if request is not None:
-                tracked.streamed = tracked.streaming = True
-                self.spawn(self._stream(tracked, request), "stream")
-
-    async def _stream(self, tracked: Tracked, request: Request) -> None:
-        try:
-            take_in = self._take_in_looks if self.facts.stream == POLLED else self._take_in
-            await take_in(tracked, request)
-        except FarcallError as error:
-            tracked.stream_problem = fresh(error)
-        except asyncio.CancelledError:
-            tracked.stream_problem = closed()
-            raise
-        finally:
-            tracked.stream_over()
-            self.tell_end(tracked)
-
-    async def _take_in(self, tracked: Tracked, request: Request) -> None:
-        """Take a stream in; take it up again after its last event where the host can, when the link breaks.
-
-        Raises:
-            FarcallError: The output did not come, or not to its end.
-        """
-        onward = request
-        for attempt in range(1, STREAM_TRIES + 1):
-            try:
-                await self._one_stream(tracked, onward)
-            except Unreachable:
-                # without an event's id, what came already would come twice
-                once = tracked.chunk_id is not None or not tracked.output
-                if tracked.ref is None or not once or attempt == STREAM_TRIES:
-                    raise
-                again = self.provider.stream(self.binding, tracked.ref, tracked.chunk_id)
-                if again is None:
-                    raise
-                onward = again
-                await asyncio.sleep(self.courier.pause(min(attempt, 6)))
-            else:
-                return
-
-    async def _take_in_looks(self, tracked: Tracked, request: Request) -> None:
-        """Take in an output that is fetched look by look, each with the pieces that are new.
-
-        Raises:
-            FarcallError: The output did not come, or not to its end.
-        """
-        refs = [tracked.ref] if tracked.ref is not None else []
-        refused, pause = 0, OUTPUT_PAUSE_S
-        while True:
-            last = tracked.ended
-            response = await self.courier.exchange(request, Step.STREAM)
-            pieces = self.provider.read(self.binding, response, Step.STREAM, refs, tracked.endpoint)
-            error = None if pieces else self.courier.refusal(request, response, Step.STREAM)
-            if error is None:
-                self._take(tracked, pieces)
-                if last and not pieces:
-                    return
-                refused, pause = 0, OUTPUT_PAUSE_S if pieces else min(2 * pause, self.facts.poll_max_s)
-                with contextlib.suppress(WaitTimeout):
-                    await tracked.until(lambda: False, pause, "")
-            elif response.status in replies.NO_ROUTE and not tracked.output:
-                return  # this host has no output to give
-            elif response.status in replies.UNTOUCHED and refused < STREAM_TRIES:
-                refused += 1
-                await asyncio.sleep(self.courier.pause(min(refused, 6)))
-            else:
-                raise error
-
-    async def _one_stream(self, tracked: Tracked, request: Request) -> None:
-        response = await self.courier.once(request, Step.STREAM)
-        jobs = [tracked.ref] if tracked.ref is not None else []
-        if not response.ok:
-            answer = await self.courier.read(response)
-            updates = self.provider.read(self.binding, answer, Step.STREAM, jobs, tracked.endpoint)
-            self._take(tracked, updates)
-            none = answer.status in replies.NO_ROUTE and not tracked.output  # this host has no output to give
-            error = None if none or updates else self.courier.refusal(request, answer, Step.STREAM)
-            if error is not None:
-                raise error
-            return
-        try:
-            async for event in events(response, self.facts.stream or "sse"):
-                self._take(tracked, self.provider.read(self.binding, event, Step.STREAM, jobs, tracked.endpoint))
-        finally:
-            response.drop()
-
-    async def _take_reply(self, tracked: Tracked, response: Response) -> None:
-        """Take in a submitting reply that is itself the output; its end is the job's, and the result all its pieces."""
-        try:
-            async for event in events(response, KINDS.get(response.media_type, "raw")):
-                self._take(tracked, self.provider.read(self.binding, event, Step.STREAM, (), tracked.endpoint))
-                if tracked.ended:
-                    break
-            tracked.see(Snapshot(state=State.SUCCEEDED, progress=1.0, result=tracked.output.whole()))
-        except FarcallError as error:
-            tracked.lose(error)
-        finally:
-            response.drop()
-            tracked.lose(closed())
-            tracked.stream_over()
-            self.tell_end(tracked)
 
     # --- cancelling -------------------------------------------------------------------------------------------
 
@@ -565,7 +453,7 @@ class Engine:
                 f"The host knows no job {tracked.ref.id} of {tracked.endpoint.name} to cancel.",
                 snapshot=tracked.snapshot,
             )
-        self._take(tracked, updates)
+        self.take(tracked, updates)
         return tracked.snapshot
 
     # --- attaching and telling --------------------------------------------------------------------------------

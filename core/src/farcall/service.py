@@ -175,7 +175,7 @@ class AsyncJob:
         tracked = self._tracked
         position = 0
         while True:
-            self._engine.want_output(tracked)
+            self._engine.listener.want(tracked)
             while position < len(tracked.output):
                 self._check_kept(position)
                 yield to_python(tracked.output[position], self._file)
