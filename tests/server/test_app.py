@@ -8,7 +8,7 @@ import httpx
 import pytest
 from farcall.errors import UsageError
 from farcall_server import FastTaskAPI, File, JobProgress
-from fastapi import Depends, FastAPI, Form, Header, HTTPException, Request, UploadFile
+from fastapi import Depends, FastAPI, Form, Header, HTTPException, Request
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse
@@ -266,7 +266,7 @@ def depends(user=Depends(auth)):  # noqa: B008 - what users write
     return user
 
 
-def upload(photo: UploadFile):
+def upload(photo: bytes):
     return photo
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -11,36 +10,20 @@ from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, NotRequired, Required, Union, get_args, get_origin
 
 from farcall.errors import UsageError
-from farcall.files import File
 from farcall.spec import REQUIRED, EndpointSpec, Parameter, Place, normalised
-from farcall.wire import Base64Body
 from fastapi.params import Depends
-from pydantic import BeforeValidator, ConfigDict, PydanticUserError, TypeAdapter, WithJsonSchema
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, SchemaValidator
-from starlette.datastructures import UploadFile
 from typing_extensions import TypedDict
 
+from farcall_server import filekinds
 from farcall_server.chunks import is_generator
+from farcall_server.filekinds import FileKind
+from farcall_server.incoming import IncomingFile
 from farcall_server.progress import JobProgress
 
 Form = Literal["text", "list", "value", "file", "files"]
-
-
-def incoming_file(value: Any) -> File:
-    """A file from what a request may hold: an uploaded part, or a `data:` address. Never a path, never a fetch."""
-    if isinstance(value, File):
-        return value
-    if isinstance(value, str) and value.startswith("data:"):
-        file = File.from_url(value)
-        if not isinstance(file.value.body, Base64Body):
-            return file
-        content = base64.b64decode(file.value.body.text, validate=True)
-        return File.from_bytes(content, name=file.name, media_type=file.media_type)
-    raise ValueError("send the file as a multipart part, or as a data: address (data:image/png;base64,…)")
-
-
-IncomingFile = Annotated[File, BeforeValidator(incoming_file), WithJsonSchema({"type": "string", "format": "binary"})]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +51,7 @@ class Signature:
         streams: Whether it yields its output in pieces.
         presets: Defaults that the function does not hold itself, as written by `Field(1)`.
         fields: Parameter name to how it is read from a form.
+        file_kinds: Parameter name to the type of its files; only those that are files.
         adapter: Checks all arguments at once.
         check: The adapter's compiled validator.
     """
@@ -79,13 +63,14 @@ class Signature:
     streams: bool
     presets: Mapping[str, Any]
     fields: Mapping[str, Field]
+    file_kinds: Mapping[str, FileKind]
     adapter: TypeAdapter[dict[str, Any]]
     check: SchemaValidator
 
     @property
     def takes_files(self) -> bool:
         """Whether an argument is a file."""
-        return any(field.form in {"file", "files"} for field in self.fields.values())
+        return bool(self.file_kinds)
 
     @property
     def in_path(self) -> frozenset[str]:
@@ -117,6 +102,7 @@ def read(function: Callable[..., Any], path: str, *, method: str = "POST", job: 
         streams=is_generator(function),
         presets={n: p.default for n, p in taken.items() if p.preset and p.default is not REQUIRED},
         fields=MappingProxyType({name: Field(form=_form(p.type), check=p.adapter) for name, p in taken.items()}),
+        file_kinds=MappingProxyType(_file_kinds(taken, where)),
         adapter=adapter,
         check=typing.cast("SchemaValidator", adapter.validator),
     )
@@ -187,12 +173,12 @@ class _Taken:
 
 
 def _single(kind: Any, name: str, where: str) -> TypeAdapter[Any]:
-    """The checker of one argument; a `File` in it never takes a path or an address to fetch."""
+    """The checker of one argument; a file in it never takes a path."""
     for inner in _walk(kind):
         if inner is bytes:
             raise UsageError(f"{where}: {name} is bytes, which JSON and forms cannot hold; take a File.")
-        if isinstance(inner, type) and issubclass(inner, UploadFile):
-            raise UsageError(f"{where}: {name} is an UploadFile, which is closed before a job runs; take a File.")
+        if filekinds.container_of_media(inner):
+            raise UsageError(f"{where}: {name} is a {inner.__name__}; take a list, as in list[ImageFile].")
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(_guarded(kind))
     except PydanticUserError as error:
@@ -200,19 +186,36 @@ def _single(kind: Any, name: str, where: str) -> TypeAdapter[Any]:
     return adapter
 
 
+def _file_kinds(taken: Mapping[str, _Taken], where: str) -> dict[str, FileKind]:
+    """The types of the parameters that are files, or hold some."""
+    found: dict[str, FileKind] = {}
+    for name, parameter in taken.items():
+        kinds = {kind.type: kind for inner in _walk(parameter.type) if (kind := filekinds.of(inner)) is not None}
+        if len(kinds) > 1:
+            named = " and ".join(sorted(kind.__name__ for kind in kinds))
+            raise UsageError(f"{where}: {name} is {named}, and nothing tells which is meant; take one of them.")
+        if kinds:
+            found[name] = next(iter(kinds.values()))
+    return found
+
+
 def _guarded(kind: Any) -> Any:
-    """The type with each `File` in it replaced by one that only takes what a request may hold."""
-    if kind is File:
+    """The type with each type of file in it replaced by one that only takes what a request may hold."""
+    if filekinds.of(kind) is not None:
         return IncomingFile
     origin, args = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return Annotated[(_guarded(args[0]), *kind.__metadata__)]
-    if not args or origin is Literal or not any(inner is File for inner in _walk(kind)):
+    if not args or origin is Literal or not _holds_file(kind):
         return kind
     made = tuple(_guarded(arg) for arg in args)
     if origin in (Union, UnionType):
         return Union[made]  # noqa: UP007 - made at run time
     return origin[made if len(made) > 1 else made[0]]
+
+
+def _holds_file(kind: Any) -> bool:
+    return any(filekinds.of(inner) is not None for inner in _walk(kind))
 
 
 def _walk(kind: Any) -> typing.Iterator[Any]:
@@ -245,10 +248,10 @@ def _form(kind: Any) -> Form:
     if options in ((str,), (Any,)):
         return "text"
     options = tuple(o for o in options if o is not NoneType)
-    if any(inner is File for inner in _walk(bare)):
-        return "file" if File in options or IncomingFile in options else "files"
+    if any(filekinds.of(_plain(option)) is not None for option in options):
+        return "file"
     if len(options) == 1 and _plain(options[0]) in _LISTS:
-        return "list"
+        return "files" if _holds_file(options[0]) else "list"
     return "value"
 
 

@@ -1,0 +1,128 @@
+"""A call's checked arguments as its function takes them: each file within reach, and of the type annotated."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from farcall import threads
+from farcall.errors import FileError, JobCancelled
+from farcall.files import File
+
+from farcall_server.fetching import Fetcher
+from farcall_server.job import Job
+from farcall_server.signature import Signature
+from farcall_server.uploads import Folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetching:
+    """Gets the files of a call that lie elsewhere, before its function runs.
+
+    Args:
+        fetcher: Gets one.
+        most_bytes: The most bytes that one call's files may have together.
+    """
+
+    fetcher: Fetcher
+    most_bytes: int
+
+    async def fetched(self, signature: Signature, arguments: Mapping[str, Any], folder: Folder) -> Mapping[str, Any]:
+        """The arguments, with the bytes of each file on this machine.
+
+        Raises:
+            FileError: One could not be fetched; the sentence begins with the parameter's name.
+        """
+        made = dict(arguments)
+        left = self.most_bytes
+        for name in signature.file_kinds.keys() & arguments.keys():
+            for file in _linked(arguments[name]):
+                try:
+                    got = await self.fetcher.fetch(file.value, folder, most_bytes=left)
+                except FileError as error:
+                    raise FileError(f"{name}: {error}") from error
+                left -= got.size or 0
+                made[name] = _changed(made[name], _swap(file, File(got)))
+        return made
+
+    async def ready(self, signature: Signature, arguments: Mapping[str, Any], folder: Folder) -> Mapping[str, Any]:
+        """The arguments as the function takes them; nothing blocks the event loop.
+
+        Raises:
+            FileError: A file could not be fetched.
+        """
+        if not signature.file_kinds:
+            return arguments
+        here = await self.fetched(signature, arguments, folder)
+        return await threads.run(converted, signature, here)
+
+    def from_thread(self, signature: Signature, job: Job, loop: asyncio.AbstractEventLoop | None) -> Mapping[str, Any]:
+        """A job's arguments, with the bytes of each file on this machine; fetched on `loop` while this thread waits.
+
+        Raises:
+            FileError: A file could not be fetched.
+            JobCancelled: Somebody asked for the job's end meanwhile.
+        """
+        if loop is None or not _lie_elsewhere(signature, job.arguments):
+            return job.arguments
+        future = asyncio.run_coroutine_threadsafe(self.fetched(signature, job.arguments, job.folder), loop)
+        job.stop = partial(_give_up, future)
+        if job.cancelling:
+            future.cancel()
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError as error:
+            raise JobCancelled("The job was cancelled.") from error
+        finally:
+            job.stop = None
+
+
+def _give_up(fetched: concurrent.futures.Future[Any]) -> None:
+    fetched.cancel()
+
+
+def _swap(old: File, new: File) -> Callable[[File], File]:
+    return lambda file: new if file is old else file
+
+
+def _linked(value: Any) -> list[File]:
+    """The files in an argument that are known by their address alone."""
+    found: list[File] = []
+
+    def note(file: File) -> File:
+        if file.value.body is None:
+            found.append(file)
+        return file
+
+    _changed(value, note)
+    return found
+
+
+def _lie_elsewhere(signature: Signature, arguments: Mapping[str, Any]) -> bool:
+    """Whether a file must be fetched before the function can run."""
+    return any(_linked(arguments[name]) for name in signature.file_kinds.keys() & arguments.keys())
+
+
+def converted(signature: Signature, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments with each file as the type its annotation names; may read from the disk."""
+    if not signature.file_kinds:
+        return arguments
+    made = dict(arguments)
+    for name in signature.file_kinds.keys() & arguments.keys():
+        made[name] = _changed(arguments[name], signature.file_kinds[name].make)
+    return made
+
+
+def _changed(value: Any, change: Callable[[File], Any]) -> Any:
+    """The value with each file in it changed."""
+    if isinstance(value, File):
+        return change(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return type(value)(_changed(inner, change) for inner in value)
+    if isinstance(value, dict):
+        return {key: _changed(inner, change) for key, inner in value.items()}
+    return value
