@@ -39,12 +39,12 @@ class Fetching:
         """
         made = dict(arguments)
         left = self.most_bytes
-        for name in signature.file_kinds.keys() & arguments.keys():
+        for name in _named(signature, arguments):
             for file in _linked(arguments[name]):
                 try:
                     got = await self.fetcher.fetch(file.value, folder, most_bytes=left)
                 except FileError as error:
-                    raise FileError(f"{name}: {error}") from error
+                    raise FileError(f"{name}: {error}") from None  # what lies under it may show the address's query
                 left -= got.size or 0
                 made[name] = _changed(made[name], _swap(file, File(got)))
         return made
@@ -77,6 +77,8 @@ class Fetching:
             return future.result()
         except concurrent.futures.CancelledError as error:
             raise JobCancelled("The job was cancelled.") from error
+        except FileError as error:
+            raise FileError(str(error)) from None  # without the way it took through threads and loops
         finally:
             job.stop = None
 
@@ -104,7 +106,7 @@ def _linked(value: Any) -> list[File]:
 
 def _lie_elsewhere(signature: Signature, arguments: Mapping[str, Any]) -> bool:
     """Whether a file must be fetched before the function can run."""
-    return any(_linked(arguments[name]) for name in signature.file_kinds.keys() & arguments.keys())
+    return any(_linked(arguments[name]) for name in _named(signature, arguments))
 
 
 def converted(signature: Signature, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -112,9 +114,14 @@ def converted(signature: Signature, arguments: Mapping[str, Any]) -> Mapping[str
     if not signature.file_kinds:
         return arguments
     made = dict(arguments)
-    for name in signature.file_kinds.keys() & arguments.keys():
+    for name in _named(signature, arguments):
         made[name] = _changed(arguments[name], signature.file_kinds[name].make)
     return made
+
+
+def _named(signature: Signature, arguments: Mapping[str, Any]) -> list[str]:
+    """The arguments that are files, or hold some."""
+    return [name for name in signature.file_kinds if name in arguments]
 
 
 def _changed(value: Any, change: Callable[[File], Any]) -> Any:

@@ -214,7 +214,8 @@ def _reason(error: aiohttp.ClientConnectorError) -> str:
         return "its name does not resolve"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return "its certificate is not trusted, or it speaks no TLS"
-    return (error.os_error.strerror or "the connection failed").lower()
+    number = error.os_error.errno
+    return os.strerror(number).lower() if number else "the connection failed"
 
 
 def _onward(url: str, place: str) -> str:
