@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, Final
 
 from farcall.files import File
-from farcall.wire import PathBody
 from starlette.datastructures import Headers, UploadFile
 
 from farcall_server.uploads import UNKNOWN
@@ -68,10 +67,10 @@ def _upload(kind: type[UploadFile], file: File) -> UploadFile:
 
 
 def _media(kind: Any, file: File) -> Any:
-    """One of media-toolkit's files; a large one is read from the disk when it is wanted."""
+    """One of media-toolkit's files; its bytes are read when they are wanted, and stay until the job has ended."""
     said = None if file.media_type == UNKNOWN else file.media_type  # None: it looks at the bytes
-    made = kind(file_name=file.name, content_type=said)
-    body = file.value.body
-    made = made.from_file(body.path) if isinstance(body, PathBody) else made.from_bytes(file.read())
+    handle = file.open()
+    made = kind(file_name=file.name, content_type=said).from_bytesio_or_handle(handle, copy=False)
     made.file_name = file.name  # not that of our file on the disk
+    weakref.finalize(made, handle.close)
     return made

@@ -174,7 +174,7 @@ class _Taken:
 
 def _single(kind: Any, name: str, where: str) -> TypeAdapter[Any]:
     """The checker of one argument; a file in it never takes a path."""
-    for inner in _walk(kind):
+    for inner in map(_plain, _walk(kind)):
         if inner is bytes:
             raise UsageError(f"{where}: {name} is bytes, which JSON and forms cannot hold; take a File.")
         if filekinds.container_of_media(inner):
