@@ -9,7 +9,8 @@ from typing import Final
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 
-from farcall_server.queue import Job, Store
+from farcall_server.job import Job
+from farcall_server.queue import Store
 
 HEADER: Final = "idempotency-key"
 LONGEST_KEY: Final = 255
@@ -50,7 +51,7 @@ class Arrivals:
         """The job once it is taken on, or the one that was taken on under its id before; None: the queue is full."""
         while (earlier := self._arriving.get(job.id)) is not None:
             await earlier.wait()
-        if (known := store.get(job.id)) is not None:
+        if (known := await store.get(job.id)) is not None:
             return known
         done = self._arriving[job.id] = asyncio.Event()
         try:

@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from farcall_server import ranges
+from farcall_server.job import Job
 from farcall_server.outputs import files_of, with_files
-from farcall_server.queue import Job
 from farcall_server.uploads import UNKNOWN, is_media_type
 
 NOT_FOUND: Final = "Job not found."

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
+from farcall.errors import FileError
 from farcall.jobs import Snapshot, State
 from farcall.wire import FileValue
 from fastapi.exceptions import RequestValidationError
@@ -20,12 +21,16 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict
 
 from farcall_server import inputs, ranges, repeats, replies, waiting
+from farcall_server.arguments import Fetching
 from farcall_server.chunks import Chunks
-from farcall_server.outputs import plain
+from farcall_server.crew import Crew
+from farcall_server.job import Job
+from farcall_server.outcomes import reason
+from farcall_server.outputs import plain, plain_async
 from farcall_server.progress import JobProgress
-from farcall_server.queue import Job, Store
+from farcall_server.queue import Store
 from farcall_server.signature import Signature
-from farcall_server.worker import Crew, Lane, reason
+from farcall_server.worker import Lane
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -70,13 +75,13 @@ class Submit:
         """Accept the call as a job, and wait for it as long as the client prefers."""
         path = self.signature.spec.path
         job_id = repeats.job_id(request, path)
-        repeated = job_id is not None and self.store.get(job_id) is not None
+        repeated = job_id is not None and await self.store.get(job_id) is not None
         if not repeated and self.store.full(path):  # before a large body is read in vain
             return self._refuse(request)
         read = await inputs.read(request, self.signature, most_bytes=self.most_bytes, folder=self.store.folder())
         made = Job(path, read.arguments, ttl_s=self.ttl_s, folder=read.folder, job_id=job_id)
         made.given = read.given
-        made.chunks = Chunks() if self.signature.streams else None
+        made.chunks = Chunks(read.folder) if self.signature.streams else None
         job = await self.arrivals.accept(self.store, made)
         if job is not made:
             read.folder.discard()
@@ -128,7 +133,7 @@ class Jobs:
 
     async def status(self, request: Request) -> Response:
         """`GET /status/{id}?wait=&seen=`: the job, now or once it has moved."""
-        job = self.store.get(request.path_params["job_id"])
+        job = await self.store.get(request.path_params["job_id"])
         if job is None:
             return replies.missing(request, request.path_params["job_id"])
         query = request.query_params
@@ -143,13 +148,13 @@ class Jobs:
         if job_id is None:
             return await self._many(request)
         name = job_id.strip(" \t\"'?#")
-        job = self.store.get(name)
+        job = await self.store.get(name)
         return replies.missing(request, name) if job is None else await replies.job(request, job)
 
     async def _many(self, request: Request) -> Response:
         asked = await _asked(request)
         ids = asked.get("ids", [])
-        found = {name: self.store.get(name) for name in ids}
+        found = {name: await self.store.get(name) for name in ids}
         jobs = [job for job in found.values() if job is not None]
         last = dict(zip(ids, asked.get("seen", [None] * len(ids)), strict=True))
         gone = [name for name, job in found.items() if job is None]
@@ -159,7 +164,7 @@ class Jobs:
 
     async def cancel(self, request: Request) -> Response:
         """`POST /cancel/{id}`: end a waiting job, ask a running one to end, leave an ended one."""
-        job = self.store.get(request.path_params["job_id"])
+        job = await self.store.get(request.path_params["job_id"])
         if job is None:
             return replies.missing(request, request.path_params["job_id"])
         self.store.cancel(job)
@@ -168,7 +173,7 @@ class Jobs:
 
     async def file(self, request: Request) -> Response:
         """`GET /jobs/{id}/files/{n}`: one of a result's files, or the part of it that `Range` names."""
-        job = self.store.get(request.path_params["job_id"])
+        job = await self.store.get(request.path_params["job_id"])
         files: Sequence[FileValue] = () if job is None else job.outcome.files
         number = request.path_params["number"]
         if number >= len(files):
@@ -198,11 +203,13 @@ class Plain:
     Args:
         signature: What the function takes.
         crew: The threads on which synchronous functions run.
+        fetching: Gets files that lie elsewhere, before the function is called.
         most_bytes: The largest body taken.
     """
 
     signature: Signature
     crew: Crew
+    fetching: Fetching
     most_bytes: int
 
     async def __call__(self, request: Request) -> Response:
@@ -219,11 +226,15 @@ class Plain:
         return response
 
     async def _result(self, read: inputs.Inputs) -> Any:
-        arguments = dict(read.arguments)
+        try:
+            arguments = dict(await self.fetching.ready(self.signature, read.arguments, read.folder))
+        except FileError as error:
+            raise _wrong([{"type": "file_error", "loc": ("body",), "msg": str(error), "input": None}]) from error
         if self.signature.progress is not None:
             arguments[self.signature.progress] = JobProgress()
         if self.signature.asynchronous:
-            return self._sendable(await self._awaited(arguments), read)
+            value = await self._awaited(arguments)
+            return value if isinstance(value, Response) else await plain_async(value, read.folder)
         return await self.crew.run(lambda: self._sendable(self.signature.function(**arguments), read))
 
     async def _awaited(self, arguments: Mapping[str, Any]) -> Any:

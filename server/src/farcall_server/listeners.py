@@ -1,0 +1,51 @@
+"""Requests that wait for news, woken from whatever thread has them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+
+class Listener:
+    """One waiting request; it is told once, from whatever thread."""
+
+    __slots__ = ("future", "loop")
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[None] = self.loop.create_future()
+
+    def tell(self) -> None:
+        """Wake the request; nothing if its loop has ended."""
+        if _running_loop() is self.loop:
+            self.settle()
+            return
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self.settle)
+
+    def settle(self) -> None:
+        """Wake the request, on its own loop."""
+        if not self.future.done():
+            self.future.set_result(None)
+
+    async def wait(self, wait_s: float) -> None:
+        """Return once told, at the latest after `wait_s` seconds."""
+        timer = self.loop.call_later(wait_s, self.settle)
+        try:
+            await self.future
+        finally:
+            timer.cancel()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def tell_all(listeners: set[Listener]) -> None:
+    """Wake all of them, once."""
+    for listener in listeners:
+        listener.tell()
+    listeners.clear()
