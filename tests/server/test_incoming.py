@@ -84,6 +84,7 @@ def test_files_of_a_list_come_one_by_one_or_as_one_json_list(call):
 def test_an_empty_field_is_no_file(call):
     served = call(describe)
     assert len(result(served(files={"photo": b"1", "maybe": ("", b""), "more": (None, "")}))) == 1
+    assert len(result(served(files={"photo": b"1", "maybe": (None, "null"), "more": (None, "null")}))) == 1
     reply = served(data={"photo": ""})
     assert reply.status_code == 422
     assert reply.json()["detail"][0]["loc"] == ["body", "photo"]

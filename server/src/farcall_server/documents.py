@@ -12,6 +12,7 @@ from farcall.spec import EndpointSpec, Place, unique_names
 from farcall_fasttaskapi.envelope import MEDIA_TYPE, VERSION
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from farcall_server import filekinds
 from farcall_server.signature import Signature
 
 REFERENCE: Final = "#/components/schemas/{model}"
@@ -207,7 +208,7 @@ def _body(signature: Signature, arguments: Mapping[str, Any]) -> dict[str, Any] 
 def _responses(spec: EndpointSpec, schemas: dict[str, Any]) -> dict[str, Any]:
     refused = {"description": "An argument is wrong.", **_content(_ERROR_SCHEMA, schemas)}
     if not spec.job:
-        return {"200": {"description": "The result.", "content": {"application/json": {"schema": {}}}}, "422": refused}
+        return {"200": {"description": "The result.", "content": _plain_content(spec)}, "422": refused}
     job = _content(JOB_SCHEMA, schemas)
     own = {MEDIA_TYPE: {"schema": {"type": "object"}}}
     return {
@@ -215,6 +216,12 @@ def _responses(spec: EndpointSpec, schemas: dict[str, Any]) -> dict[str, Any]:
         "422": refused,
         "429": {"description": "The queue is full; try again later.", **job},
     }
+
+
+def _plain_content(spec: EndpointSpec) -> dict[str, Any]:
+    if filekinds.of(spec.result) is not None:
+        return {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+    return {"application/json": {"schema": {}}}
 
 
 def _content(schema: Mapping[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:

@@ -224,6 +224,10 @@ def _cast(signature: Signature, pairs: Iterable[tuple[str, str | File]]) -> dict
     return {name: _value(signature.fields.get(name), values) for name, values in grouped.items()}
 
 
+_NOTHING: Final = ("", "null")
+"""Texts that stand for no file: a browser's empty field, and how a form says None."""
+
+
 def _value(known: Field | None, values: list[str | File]) -> Any:
     if known is not None and known.form == "files":
         return [each for value in values for each in _listed(value)]
@@ -236,14 +240,14 @@ def _value(known: Field | None, values: list[str | File]) -> Any:
     if known.form == "text":
         return value
     if known.form == "file":
-        return value or None  # a browser's empty field
+        return None if value in _NOTHING else value
     return _read_text(known, value, otherwise=[value] if several else value)
 
 
 def _listed(value: str | File) -> Iterable[Any]:
     """The files that one field of several stands for: itself, those of a JSON list, or none if it is empty."""
     if isinstance(value, File) or not value.startswith("["):
-        return [value] if value else []
+        return [] if value in _NOTHING else [value]
     try:
         read = from_json(value)
     except ValueError:
