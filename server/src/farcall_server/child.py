@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
+import fcntl
 import importlib
 import os
 import queue
@@ -34,23 +34,32 @@ from farcall_server.progress import JobProgress
 from farcall_server.signature import Signature
 from farcall_server.uploads import Folder
 
-_PR_SET_PDEATHSIG: Final = 1
-"""Source: prctl(2)."""
-
 _PIECES: Final = object()
 """In the place of a result: the pieces that were sent."""
 
 
-def main(handle: int) -> None:
+def main(handle: int, lifeline: int) -> None:
     """Serve the server at the other end of a connected socket.
 
     Args:
         handle: The socket's file descriptor.
+        lifeline: The end of a pipe of which the server has the other.
     """
-    if sys.platform == "linux":  # also where the function never lets another thread run
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        _die_with_the_server(lifeline)
     isolation.become_worker()
     Worker(Pipe(socket.socket(fileno=handle))).work()
+
+
+def _die_with_the_server(lifeline: int) -> None:
+    """Have the system kill this process group once nobody has the pipe's other end.
+
+    So it also goes when its function never lets another thread run, and takes along what that has started, which a
+    signal on the parent's death would not.
+    """
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 class Worker:

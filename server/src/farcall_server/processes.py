@@ -33,7 +33,7 @@ FAREWELL_S: Final = 2.0
 
 _START: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from farcall_server.child import main; main(int(sys.argv[1]))"
+    "from farcall_server.child import main; main(int(sys.argv[1]), int(sys.argv[3]))"
 )
 
 
@@ -49,11 +49,20 @@ class Child:
 
     def __init__(self, origin: Origin, fetching: Fetching) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-u", "-c", _START, str(theirs.fileno()), json.dumps(sys.path)]
+        end, self._lifeline = os.pipe()
+        try:
+            handles = [theirs.fileno(), end]
+            command = [sys.executable, "-u", "-c", _START, str(handles[0]), json.dumps(sys.path), str(end)]
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-                command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], process_group=0
+                command, stdin=subprocess.DEVNULL, pass_fds=handles, process_group=0
             )
+        except BaseException:
+            ours.close()
+            os.close(self._lifeline)
+            raise
+        finally:
+            theirs.close()
+            os.close(end)
         self.pipe = Pipe(ours)
         self.number = 0
         self._lock = threading.Lock()
@@ -174,6 +183,7 @@ class Child:
         self.kill()
         self._waiter.join()
         self.pipe.close()
+        os.close(self._lifeline)
 
 
 class ProcessLane(ThreadLane):
