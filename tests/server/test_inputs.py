@@ -125,6 +125,12 @@ def test_a_malformed_body_is_refused_and_never_a_server_fault(call, content, kin
         assert reply.json()["detail"][0].keys() >= {"type", "loc", "msg"}
 
 
+@pytest.mark.parametrize("kind", ["", "application/octet-stream", "application/x-www-form-urlencoded", "text/plain"])
+def test_a_call_without_a_body_is_one_without_arguments_whatever_it_is_called(call, kind):
+    reply = call(lambda: "called")(content=b"", headers={"content-type": kind})
+    assert reply.json()["result"] == "called"
+
+
 def test_many_multipart_parts_or_endless_headers_are_refused(call):
     send = call(everything)
     assert send(files=[("words", (None, "w"))] * 1001).status_code == 413

@@ -136,7 +136,7 @@ class _Reading:
         body = await whole(self.request, min(self.most_bytes, IN_MEMORY_BYTES))
         if kind == b"application/x-www-form-urlencoded":
             return await self._apart(len(body), self._form, body)
-        if kind == b"application/json" or kind.endswith(b"+json") or not (kind or body):
+        if kind == b"application/json" or kind.endswith(b"+json") or not body:  # no body: no arguments
             return await self._apart(len(body), self._json, body)
         raise HTTPException(
             415, "Send the arguments as application/json, application/x-www-form-urlencoded or multipart/form-data."
