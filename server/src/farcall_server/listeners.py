@@ -44,7 +44,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def tell_all(listeners: set[Listener]) -> None:
+def tell_all(listeners: dict[Listener, None]) -> None:
     """Wake all of them, once."""
     for listener in listeners:
         listener.tell()

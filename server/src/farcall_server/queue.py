@@ -57,7 +57,7 @@ class Store:
         self._last = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._released = False
-        self._drainers: set[Listener] = set()
+        self._drainers: dict[Listener, None] = {}
         self._written: set[str] = set()  # ended jobs that are read from the durable place
         self._recent: deque[str] = deque()
 
@@ -353,13 +353,13 @@ class Store:
             if self._released or any(job.revision != revision for job, revision in seen):
                 return
             for job, _ in seen:
-                job.listeners.add(listener)
+                job.listeners[listener] = None
         try:
             await listener.wait(wait_s)
         finally:
             with self._lock:
                 for job, _ in seen:
-                    job.listeners.discard(listener)
+                    job.listeners.pop(listener, None)
 
     async def ended(self, job: Job, wait_s: float) -> None:
         """Return once the job has ended, at the latest after `wait_s` seconds."""
@@ -367,12 +367,12 @@ class Store:
         with self._lock:
             if self._released or job.state.ended:
                 return
-            job.mourners.add(listener)
+            job.mourners[listener] = None
         try:
             await listener.wait(wait_s)
         finally:
             with self._lock:
-                job.mourners.discard(listener)
+                job.mourners.pop(listener, None)
 
     # --- the end
 
@@ -390,7 +390,7 @@ class Store:
         with self._lock:
             if not any(line.running for line in self._lines.values()):
                 return
-            self._drainers.add(listener)
+            self._drainers[listener] = None
         await listener.wait(wait_s)
 
     def _tell_drained(self) -> None:

@@ -63,6 +63,8 @@ class Folder:
             at the latest at exit.
     """
 
+    __slots__ = ("__weakref__", "_count", "_path", "_place", "_remove")
+
     def __init__(self, place: Path | None = None) -> None:
         self._place = place
         self._path: Path | None = place if place is not None and place.exists() else None
