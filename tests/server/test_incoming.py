@@ -1,13 +1,15 @@
 """The ways to send a file, and what is no file: through a real server, by JSON, form, multipart and query."""
 
 import base64
+import dataclasses
 import itertools
 import json
 import re
 
 import pytest
-from farcall_server import File
+from farcall_server import FastTaskAPI, File
 from farcall_server.incoming import decoded
+from pydantic import BaseModel
 
 SMALL, LARGE = b"hi", bytes(range(256)) * 1000
 
@@ -67,6 +69,60 @@ def test_a_file_object_may_be_an_object_in_json(call):
     assert result(served(json={"photo": value, "more": [value, b64(SMALL)]}))[1][:2] == ["a.png", "image/png"]
 
 
+class Album(BaseModel):
+    name: str
+    pictures: list[File]
+    cover: File | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Shelf:
+    albums: dict[str, Album]
+
+
+def test_files_stand_inside_models_and_dataclasses_too(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def sizes(album: Album, shelf: Shelf | None = None, pair: tuple[File, int] | None = None):
+        files = [*album.pictures, *([album.cover] if album.cover else []), *([pair[0]] if pair else [])]
+        inside = [file for inner in shelf.albums.values() for file in inner.pictures] if shelf else []
+        return [len(file.read()) for file in (*files, *inside)]
+
+    album = {"name": "a", "pictures": [b64(LARGE), {"content": b64(SMALL)}], "cover": "data:x/y;base64," + b64(SMALL)}
+    body = {"album": album, "shelf": {"albums": {"b": album}}, "pair": [b64(SMALL), 1]}
+    served = call(sizes)
+    assert result(served(json=body)) == [len(LARGE), 2, 2, 2, len(LARGE), 2]
+    texts = {name: json.dumps(value) for name, value in body.items()}
+    for request in ({"data": texts}, {"files": {name: (None, text) for name, text in texts.items()}}):
+        assert result(served(**request)) == [len(LARGE), 2, 2, 2, len(LARGE), 2]
+    assert result(served(data={"album": texts["album"], "shelf": "", "pair": "null"})) == [len(LARGE), 2, 2]
+
+
+def test_an_address_inside_a_model_is_fetched_as_carefully(serve, elsewhere, own):
+    def sizes(album: Album):
+        return [len(file.read()) for file in album.pictures]
+
+    for hosts, state in ((["127.0.0.1"], "succeeded"), ([], "failed")):
+        app = FastTaskAPI(fetch_hosts=hosts)
+        app.task_endpoint("/f")(sizes)
+        body = {"album": {"name": "a", "pictures": [b64(SMALL), elsewhere.url]}}
+        job = serve(app).post("/f", json=body, headers={**own, "prefer": "wait=30"}).json()
+        assert (job["state"], job["result"] if state == "succeeded" else job["error"]["type"]) == (
+            state, [2, 200_000] if state == "succeeded" else "FileError",
+        )  # fmt: skip
+    assert len(elsewhere.requests) == 1
+
+
+@pytest.mark.parametrize("value", ["/etc/passwd", "file:///etc/passwd", "data:x;base64,%%%", 5])
+def test_what_is_no_file_inside_a_model_is_a_422_that_names_its_place(call, value):
+    def sizes(album: Album):
+        return len(album.pictures)
+
+    reply = call(sizes)(json={"album": {"name": "a", "pictures": [b64(SMALL), value]}})
+    assert reply.status_code == 422
+    assert reply.json()["detail"][0]["loc"] == ["body", "album", "pictures", 1]
+
+
 def test_a_data_address_may_be_percent_encoded(call):
     served = call(describe)
     for send in (as_json, as_form, as_multipart):
@@ -123,7 +179,7 @@ REFUSED = [
     ("/usr/bin/env", NOT_OPENED),  # its letters could be base64
     ("/etc/no/such", NOT_OPENED),  # as above: whether there is such a file cannot be told from the answer
     ("../secret.png", NOT_OPENED),
-    ("C:\\secret.png", NOT_OPENED),
+    ("photos\\secret.png", NOT_OPENED),
     ("photo.png", NOT_OPENED),
     ("~", NOT_OPENED),
     ("a b", NOT_OPENED),
@@ -240,8 +296,6 @@ def as_query(value):
     ],
 )
 def test_an_address_in_a_text_is_fetched_before_the_function_runs(serve, elsewhere, own, kind, send):
-    from farcall_server import FastTaskAPI
-
     app = FastTaskAPI(fetch_hosts=["127.0.0.1"])
 
     async def describe_async(photo: File):
@@ -277,8 +331,6 @@ def test_an_address_that_may_not_be_fetched_is_a_422_of_a_plain_endpoint(serve, 
 
 
 def test_the_files_fetched_for_one_call_have_one_limit_together(serve, elsewhere, own):
-    from farcall_server import FastTaskAPI
-
     app = FastTaskAPI(fetch_hosts=["127.0.0.1"], max_upload_bytes=300_000)
     app.task_endpoint("/f")(describe)
     body = {"photo": elsewhere.url, "more": [elsewhere.url]}
@@ -289,8 +341,6 @@ def test_the_files_fetched_for_one_call_have_one_limit_together(serve, elsewhere
 
 def test_a_job_that_waits_for_a_download_can_be_cancelled(serve, raw_server, own):
     import asyncio
-
-    from farcall_server import FastTaskAPI
 
     async def silent(request, writer):
         await asyncio.Event().wait()

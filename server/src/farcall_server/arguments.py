@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import copy
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +14,7 @@ from typing import Any
 from farcall import threads
 from farcall.errors import FileError, JobCancelled
 from farcall.files import File
+from pydantic import BaseModel
 
 from farcall_server.fetching import Fetcher
 from farcall_server.job import Job
@@ -128,8 +131,17 @@ def _changed(value: Any, change: Callable[[File], Any]) -> Any:
     """The value with each file in it changed."""
     if isinstance(value, File):
         return change(value)
+    if isinstance(value, tuple) and type(value) is not tuple:  # one with names
+        return type(value)(*(_changed(inner, change) for inner in value))
     if isinstance(value, list | tuple | set | frozenset):
         return type(value)(_changed(inner, change) for inner in value)
+    if isinstance(value, BaseModel):
+        return value.model_copy(update={name: _changed(inner, change) for name, inner in value})
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        made = copy.copy(value)
+        for field in dataclasses.fields(value):
+            object.__setattr__(made, field.name, _changed(getattr(value, field.name), change))  # it may be frozen
+        return made
     if isinstance(value, dict):
         return {key: _changed(inner, change) for key, inner in value.items()}
     return value

@@ -7,13 +7,14 @@ import mimetypes
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
 from farcall.errors import InputError
-from farcall.files import File
+from farcall.files import READ, File
 from farcall.wire import Base64Body, BytesBody, FileValue, PathBody, base_name
-from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import WithJsonSchema
 from pydantic_core import from_json
 
 from farcall_server.spool import Spool
@@ -37,17 +38,25 @@ WAYS: Final = (
 )
 
 
-def incoming(value: Any, info: ValidationInfo) -> File:
+def context(folder: Folder | None) -> Mapping[str, Any]:
+    """What pydantic is told so that each `File` in a function's arguments is read by `incoming`.
+
+    Args:
+        folder: Where large files go; None: they stay in memory.
+    """
+    return {READ: partial(incoming, folder=folder)}
+
+
+def incoming(value: Any, folder: Folder | None) -> File:
     """A file from a request's value. Nothing is opened on this machine, and nothing is fetched yet.
 
     Args:
         value: A part, a text, or a file object as media-toolkit writes it.
-        info: Its context is the folder of the request, if it has one.
+        folder: Where it goes if it is large; None: it stays in memory.
 
     Raises:
         ValueError: The value stands for no file; the sentence says what would.
     """
-    folder = info.context if isinstance(info.context, Folder) else None
     if isinstance(value, File):
         return value
     if isinstance(value, str) and not value.startswith("{"):
@@ -59,8 +68,8 @@ def incoming(value: Any, info: ValidationInfo) -> File:
     raise ValueError(f"this is no file. {WAYS}")
 
 
-IncomingFile = Annotated[File, PlainValidator(incoming), WithJsonSchema({"type": "string", "format": "binary"})]
-"""A `File` that a request may fill."""
+IncomingFile = Annotated[File, WithJsonSchema({"type": "string", "format": "binary"})]
+"""A file as the documentation shows it: a part, or a text."""
 
 
 def _from_text(text: str, folder: Folder | None) -> FileValue:

@@ -18,7 +18,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from farcall_server.incoming import in_long_text
+from farcall_server.incoming import context, in_long_text
 from farcall_server.signature import Field, Signature
 from farcall_server.uploads import Folder, LongText, MultipartError, Pair, multipart
 
@@ -204,7 +204,7 @@ class _Reading:
 
 def _check_json(signature: Signature, body: bytes, folder: Folder | None) -> dict[str, Any]:
     try:
-        return {**signature.presets, **signature.check.validate_json(body, context=folder)}
+        return {**signature.presets, **signature.check.validate_json(body, context=context(folder))}
     except ValidationError as error:
         raise refused(error) from error
 
@@ -241,7 +241,16 @@ def _value(known: Field | None, values: list[str | File]) -> Any:
         return value
     if known.form == "file":
         return None if value in _NOTHING else value
+    if known.holds_files:  # checking whether they fit would write them to the disk
+        return _json_or_text(value)
     return _read_text(known, value, otherwise=[value] if several else value)
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return None if text in _NOTHING else from_json(text)
+    except ValueError:
+        return text
 
 
 def _listed(value: str | File) -> Iterable[Any]:
@@ -282,7 +291,7 @@ def _readings(text: str) -> Iterable[Any]:
 
 def _check(signature: Signature, values: Any, folder: Folder | None) -> dict[str, Any]:
     try:
-        return {**signature.presets, **signature.check.validate_python(values, context=folder)}
+        return {**signature.presets, **signature.check.validate_python(values, context=context(folder))}
     except ValidationError as error:
         raise refused(error) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -10,9 +11,10 @@ from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, NotRequired, Required, Union, get_args, get_origin
 
 from farcall.errors import UsageError
+from farcall.files import File
 from farcall.spec import REQUIRED, EndpointSpec, Parameter, Place, normalised
 from fastapi.params import Depends
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, SchemaValidator
 from typing_extensions import TypedDict
@@ -33,10 +35,12 @@ class Field:
     Args:
         form: `text` is taken as it is; `list` may be repeated; `value` is cast; `file` and `files` are uploaded.
         check: Casts and checks this argument alone.
+        holds_files: Whether it is a file, or there may be some in it.
     """
 
     form: Form
     check: TypeAdapter[Any]
+    holds_files: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ class Signature:
         streams: Whether it yields its output in pieces.
         presets: Defaults that the function does not hold itself, as written by `Field(1)`.
         fields: Parameter name to how it is read from a form.
-        file_kinds: Parameter name to the type of its files; only those that are files.
+        file_kinds: Parameter name to the type of its files; only those that are files, or may hold some.
         adapter: Checks all arguments at once.
         check: The adapter's compiled validator.
     """
@@ -70,7 +74,7 @@ class Signature:
     @property
     def takes_files(self) -> bool:
         """Whether an argument is a file."""
-        return bool(self.file_kinds)
+        return any(field.form in {"file", "files"} for field in self.fields.values())
 
     @property
     def in_path(self) -> frozenset[str]:
@@ -94,6 +98,7 @@ def read(function: Callable[..., Any], path: str, *, method: str = "POST", job: 
     if unknown := template - taken.keys():
         raise UsageError(f"{where}: the path names {sorted(unknown)}, which the function does not take.")
     adapter = _adapter(taken, where, extra=extra)
+    kinds = _file_kinds(taken, where)
     return Signature(
         spec=_spec(function, path, taken, method=method, job=job),
         function=function,
@@ -101,8 +106,10 @@ def read(function: Callable[..., Any], path: str, *, method: str = "POST", job: 
         asynchronous=_is_asynchronous(inspect.unwrap(function)),
         streams=is_generator(function),
         presets={n: p.default for n, p in taken.items() if p.preset and p.default is not REQUIRED},
-        fields=MappingProxyType({name: Field(form=_form(p.type), check=p.adapter) for name, p in taken.items()}),
-        file_kinds=MappingProxyType(_file_kinds(taken, where)),
+        fields=MappingProxyType(
+            {n: Field(form=_form(p.type), check=p.adapter, holds_files=n in kinds) for n, p in taken.items()}
+        ),
+        file_kinds=MappingProxyType(kinds),
         adapter=adapter,
         check=typing.cast("SchemaValidator", adapter.validator),
     )
@@ -194,9 +201,26 @@ def _file_kinds(taken: Mapping[str, _Taken], where: str) -> dict[str, FileKind]:
         if len(kinds) > 1:
             named = " and ".join(sorted(kind.__name__ for kind in kinds))
             raise UsageError(f"{where}: {name} is {named}, and nothing tells which is meant; take one of them.")
-        if kinds:
-            found[name] = next(iter(kinds.values()))
+        if kinds or _holds_file_inside(parameter.type, set()):
+            found[name] = next(iter(kinds.values()), filekinds.PLAIN)
     return found
+
+
+def _holds_file_inside(kind: Any, seen: set[Any]) -> bool:
+    """Whether there is a `File` in a model or dataclass of the type."""
+    for inner in map(_plain, _walk(kind)):
+        if inner is File:
+            return True
+        if not isinstance(inner, type) or inner in seen:
+            continue
+        seen.add(inner)
+        models: Mapping[str, FieldInfo] = getattr(inner, "model_fields", {}) if issubclass(inner, BaseModel) else {}
+        fields = [field.annotation for field in models.values()]
+        if dataclasses.is_dataclass(inner) or typing.is_typeddict(inner):
+            fields += typing.get_type_hints(inner).values()
+        if any(_holds_file_inside(field, seen) for field in fields):
+            return True
+    return False
 
 
 def _guarded(kind: Any) -> Any:
@@ -251,7 +275,8 @@ def _form(kind: Any) -> Form:
     if any(filekinds.of(_plain(option)) is not None for option in options):
         return "file"
     if len(options) == 1 and _plain(options[0]) in _LISTS:
-        return "files" if _holds_file(options[0]) else "list"
+        items = [arg for arg in get_args(options[0]) if arg is not ...]
+        return "files" if items and all(filekinds.of(_plain(item)) is not None for item in items) else "list"
     return "value"
 
 
