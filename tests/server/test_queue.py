@@ -166,7 +166,7 @@ def test_many_finished_jobs_take_little_memory():
     asyncio.run(many(store, 5000))
     size = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert size / 5000 < 1900, "100,000 jobs must fit into 200 MB"
+    assert size / 5000 < 1400, "100,000 jobs must fit into 200 MB"
 
 
 def test_a_store_that_closes_ends_what_has_not_ended():
