@@ -37,10 +37,14 @@ types: .venv/installed ## mypy, strict
 system-deps: ## install what tests need beside Python packages
 	command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq npm; }
 
-bench: .venv/installed ## what importing, a call and many jobs cost
+bench: .venv/installed ## what importing, a call and many jobs cost, beside FastAPI and APIPod (fetched into .rivals)
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/call_overhead.py
 	$(BIN)/python benchmarks/many_jobs.py
+	$(BIN)/python benchmarks/queue_rate.py
+	$(BIN)/python benchmarks/plain_endpoint.py
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/beside_apipod.py
 
 constraints: .venv/installed ## pin everything anew, at what is newest now
 	$(PYTHON) -m venv .venv/newest

@@ -1,5 +1,6 @@
 """The service the benchmarks call, whose functions do nothing: `python service.py [QUEUE [CONCURRENCY]]`."""
 
+import asyncio
 import sys
 
 from farcall_server import FastTaskAPI
@@ -27,6 +28,20 @@ def plain(a: int, b: int = 1) -> int:
 @app.endpoint("/aplain", methods=["GET", "POST"])
 async def aplain(a: int, b: int = 1) -> int:
     return a + b
+
+
+released = asyncio.Event()
+
+
+@app.task_endpoint("/hold")
+async def hold() -> str:
+    await released.wait()
+    return "released"
+
+
+@app.endpoint("/release")
+async def release() -> None:
+    released.set()
 
 
 if __name__ == "__main__":

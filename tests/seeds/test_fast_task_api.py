@@ -13,7 +13,6 @@ from PIL import Image
 from seeds import blocks
 from starlette.staticfiles import StaticFiles
 
-
 MEDIA = ("my_image_file.png", "my_audio_file.wav", "my_video_file.mp4")
 
 
