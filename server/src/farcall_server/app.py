@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,11 +18,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from farcall_server import documents, inputs, keys, lanes, places, replies, serving, signature
+from farcall_server import documents, inputs, keys, lanes, places, replies, serving, signature, supervisors
 from farcall_server.arguments import Fetching
 from farcall_server.crew import Crew
 from farcall_server.fetching import Fetcher
-from farcall_server.hosts import HostCheck
+from farcall_server.hosts import HostCheck, OpenDoor
 from farcall_server.isolation import Isolation, in_worker, isolation_of
 from farcall_server.ledger import Ledger
 from farcall_server.lines import Rules
@@ -100,7 +101,8 @@ class FastTaskAPI(FastAPI):
         self.api_keys = keys.configured(api_keys)
         if self.api_keys:
             self.add_middleware(keys.KeyCheck, keys=self.api_keys, open_paths=self._open_paths())
-        self.add_middleware(HostCheck, allowed=_allowed(allowed_hosts))
+        self.open_door = OpenDoor(locked=bool(self.api_keys))
+        self.add_middleware(HostCheck, allowed=_allowed(allowed_hosts), door=self.open_door)
         self._add_job_routes()
         self.router.lifespan_context = self._around(self.router.lifespan_context)
 
@@ -262,6 +264,7 @@ class FastTaskAPI(FastAPI):
         self._route("/status/{job_id}", jobs.status, ["GET"])
         self._route("/status", jobs.status_posted, ["POST"])
         self._route("/stream/{job_id}", Streams(store=self.store), ["GET"])
+        self._route("/jobs", jobs.page, ["GET"])
         self._route("/cancel/{job_id}", jobs.cancel, ["POST"])
         self._route("/jobs/{job_id}/files/{number:int}", jobs.file, ["GET", "HEAD"])
         for path, handler in self._health_routes().items():
@@ -352,6 +355,7 @@ class FastTaskAPI(FastAPI):
             )
 
     async def _begin(self) -> None:
+        supervisors.refuse_several(sys.argv, os.environ)
         await self.store.begin()
         for path in self.store.by_priority():
             for _ in range(self.store.waiting(path)):

@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from farcall_server import ranges
 from farcall_server.job import Job
+from farcall_server.listing import Asked
 from farcall_server.outputs import files_of, with_files
 from farcall_server.uploads import UNKNOWN, is_media_type
 
@@ -72,6 +73,31 @@ def many(jobs: Sequence[Job], gone: Sequence[str]) -> Response:
     entries: list[dict[str, Any]] = [render(_linked(job.snapshot(), job)) for job in jobs]
     entries += [{"farcall": VERSION, "id": job_id, "missing": True} for job_id in gone]
     return Response(to_json({"farcall": VERSION, "jobs": entries}), media_type=JSON)
+
+
+def page(request: Request, jobs: Sequence[Job], asked: Asked) -> Response:
+    """A page of jobs, without their results and logs, and the cursor of the next one if there may be one."""
+    cursor = str(jobs[-1].number) if len(jobs) == asked.limit else None
+    if wants_own(request):
+        made: dict[str, Any] = {"farcall": VERSION, "jobs": [_own_entry(job) for job in jobs]}
+        return Response(to_json(made if cursor is None else {**made, "cursor": cursor}), media_type=MEDIA_TYPE)
+    entries = [_entry(job, request.scope.get("root_path", "")) for job in jobs]
+    return Response(to_json({"jobs": entries, "cursor": cursor}), media_type=JSON)
+
+
+def _glance(job: Job) -> Snapshot:
+    return replace(job.snapshot(), result=None, logs=None, traceback=None)
+
+
+def _own_entry(job: Job) -> dict[str, Any]:
+    times = {name: _iso(moment) for name, moment in job.moments.items()}
+    return {**render(_glance(job)), "endpoint": job.endpoint, **times}
+
+
+def _entry(job: Job, root: str) -> dict[str, Any]:
+    times = {name: _iso(moment) for name, moment in job.moments.items()}
+    times["queued_at"] = times["created_at"]
+    return {**render_compatible(_glance(job), times=times, root=root), "endpoint": job.endpoint}
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

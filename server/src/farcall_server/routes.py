@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict
 
-from farcall_server import inputs, ranges, repeats, replies, waiting
+from farcall_server import inputs, listing, ranges, repeats, replies, waiting
 from farcall_server.arguments import Fetching
 from farcall_server.chunks import Chunks
 from farcall_server.crew import Crew
@@ -82,7 +82,13 @@ class Submit:
         made = Job(path, read.arguments, ttl_s=self.ttl_s, folder=read.folder, job_id=job_id)
         made.given = read.given
         made.chunks = Chunks(read.folder) if self.signature.streams else None
-        job = await self.arrivals.accept(self.store, made)
+        if job_id is not None:
+            made.digest = await repeats.digest(read.given)
+        try:
+            job = await self.arrivals.accept(self.store, made)
+        except (HTTPException, RequestValidationError):
+            read.folder.discard()
+            raise
         if job is not made:
             read.folder.discard()
         if job is None:
@@ -162,6 +168,11 @@ class Jobs:
         moved = await waiting.for_any(self.store, jobs, [last[job.id] for job in jobs], wait_s)
         return replies.many(moved, gone)
 
+    async def page(self, request: Request) -> Response:
+        """`GET /jobs?state=&endpoint=&since=&limit=&cursor=`: the jobs there are, newest first."""
+        asked = listing.asked(request.query_params)
+        return replies.page(request, await self.store.page(asked), asked)
+
     async def cancel(self, request: Request) -> Response:
         """`POST /cancel/{id}`: end a waiting job, ask a running one to end, leave an ended one."""
         job = await self.store.get(request.path_params["job_id"])
@@ -234,7 +245,7 @@ class Plain:
             arguments[self.signature.progress] = JobProgress()
         if self.signature.asynchronous:
             value = await self._awaited(arguments)
-            return value if isinstance(value, Response) else await plain_async(value, read.folder)
+            return value if isinstance(value, Response) else await plain_async(value, read.folder, kept=False)
         return await self.crew.run(lambda: self._sendable(self.signature.function(**arguments), read))
 
     async def _awaited(self, arguments: Mapping[str, Any]) -> Any:
@@ -245,7 +256,7 @@ class Plain:
             raise RuntimeError(reason(error)) from error
 
     def _sendable(self, value: Any, read: inputs.Inputs) -> Any:
-        return value if isinstance(value, Response) else plain(value, read.folder)
+        return value if isinstance(value, Response) else plain(value, read.folder, kept=False)
 
 
 def _tasks(response: Response) -> list[BackgroundTask]:
