@@ -267,6 +267,34 @@ def test_a_result_file_is_fetched_by_its_address_as_often_as_wanted(call, tmp_pa
     assert len(older["big"]["content"]) == 1_333_336
 
 
+def test_a_result_stays_as_it_was_though_the_next_call_writes_to_the_same_path(call, own_home):
+    def f(text: str):
+        place = own_home / "out.txt"
+        place.write_text(text)
+        return File.from_path(place)
+
+    async def g(text: str):
+        return f(text)
+
+    for function in (f, g):
+        send = call(function)
+        first, second = (send(json={"text": text}).json()["files"][0] for text in ("one", "other" * 100_000))
+        assert send.client.get(first["url"]).text == "one"
+        assert send.client.get(second["url"]).text == "other" * 100_000
+
+
+def test_a_result_file_that_is_gone_already_fails_the_job_with_its_place(call, own_home):
+    def f():
+        place = own_home / "out.txt"
+        place.write_text("x")
+        file = File.from_path(place)
+        place.unlink()
+        return {"a": file}
+
+    job = call(f)(json={}).json()
+    assert "result['a'] is a file that cannot be read" in job["error"]["message"]
+
+
 def test_a_media_type_that_is_no_header_is_not_sent(call):
     def f():
         return File.from_bytes(b"x", name="f", media_type="text/ü\r\nX: y")

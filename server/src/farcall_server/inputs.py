@@ -204,7 +204,7 @@ class _Reading:
 
 def _check_json(signature: Signature, body: bytes, folder: Folder | None) -> dict[str, Any]:
     try:
-        return {**signature.presets, **signature.check.validate_json(body, context=context(folder))}
+        return {**signature.presets, **signature.check.validate_json(body, context=_context(signature, folder))}
     except ValidationError as error:
         raise refused(error) from error
 
@@ -291,9 +291,13 @@ def _readings(text: str) -> Iterable[Any]:
 
 def _check(signature: Signature, values: Any, folder: Folder | None) -> dict[str, Any]:
     try:
-        return {**signature.presets, **signature.check.validate_python(values, context=context(folder))}
+        return {**signature.presets, **signature.check.validate_python(values, context=_context(signature, folder))}
     except ValidationError as error:
         raise refused(error) from error
+
+
+def _context(signature: Signature, folder: Folder | None) -> Mapping[str, Any] | None:
+    return context(folder) if signature.file_kinds else None
 
 
 def refused(error: ValidationError) -> RequestValidationError:

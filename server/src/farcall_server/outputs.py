@@ -26,6 +26,8 @@ from farcall_server.uploads import UNKNOWN, Folder, is_media_type
 DEEPEST: Final = 100
 """Levels of lists and dictionaries inside each other."""
 
+COPY_BYTES: Final = 1024 * 1024
+
 _LEAVES: Final = frozenset({int, bool, NoneType})
 _SEQUENCES: Final = (list, tuple, set, frozenset)
 
@@ -52,36 +54,40 @@ class _Target:
 
     Args:
         folder: Takes the large ones.
+        kept: Whether the value is kept, and not just sent now.
         may_block: Whether they may be read now.
     """
 
     folder: Folder
-    may_block: bool
+    kept: bool
+    may_block: bool = True
 
 
-def plain(value: Any, folder: Folder) -> Any:
+def plain(value: Any, folder: Folder, *, kept: bool = True) -> Any:
     """A value as JSON values, with a `FileValue` where a file stands.
 
     NaN and infinities, which JSON cannot say, become None. Numbers and arrays of NumPy, pydantic models and
     dataclasses are taken apart; bytes, pictures of Pillow and files of media-toolkit become files. A file that is read
-    once, or that only its service may be asked for, is read now; blocks meanwhile.
+    once, or that only its service may be asked for, is read now, and so is one at a path, which may change later;
+    blocks meanwhile.
 
     Args:
         value: What a function returned.
         folder: Where a large file that is read now is kept.
+        kept: Whether the value is kept; False: it is sent now, and a file at a path may stay there.
 
     Raises:
         UnserialisableError: There is something in it that cannot be sent.
     """
-    return _plain(value, _Target(folder, may_block=True), DEEPEST)
+    return _plain(value, _Target(folder, kept), DEEPEST)
 
 
-async def plain_async(value: Any, folder: Folder) -> Any:
+async def plain_async(value: Any, folder: Folder, *, kept: bool = True) -> Any:
     """The same on the event loop, which goes on while files are read on a thread."""
     try:
-        return _plain(value, _Target(folder, may_block=False), DEEPEST)
+        return _plain(value, _Target(folder, kept, may_block=False), DEEPEST)
     except _BlocksError:
-        return await threads.run_alone(plain, value, folder)
+        return await threads.run_alone(plain, value, folder, kept=kept)
 
 
 def _plain(value: Any, target: _Target, deep: int) -> Any:
@@ -239,22 +245,37 @@ def _may_block(target: _Target) -> None:
 def _lasting(file: File, target: _Target) -> FileValue:
     """The file so that it can be read many times and by everybody who may ask for the result.
 
-    One at an address that anybody may fetch stays a link. One that is read once, or that lies with a service that gives
-    it to us alone, is read now.
+    One at an address that anybody may fetch stays a link. One that is read once, that lies with a service that gives
+    it to us alone, or at a path where the next call may write its own, is read now.
     """
     value = file.value
-    if isinstance(value.body, HERE) or file.public:
+    if _lasts(value, target) or file.public:
         return value
     _may_block(target)
     spool = Spool(target.folder)
     try:
-        background.run(_fill(spool, file.carried()))
+        if isinstance(value.body, PathBody):
+            _copy(value.body, spool)
+        else:
+            background.run(_fill(spool, file.carried()))
         if value.size not in {None, spool.size}:
             raise FileError(f"{value.name!r} should have {value.size} bytes and came with {spool.size}.")
     except FarcallError as error:
         spool.drop()
         raise UnserialisableError(f"is a file that cannot be read: {error}") from error
     return dataclasses.replace(value, body=spool.end(), url=None, size=spool.size)
+
+
+def _lasts(file: FileValue, target: _Target) -> bool:
+    if isinstance(file.body, PathBody):
+        return not target.kept or target.folder.holds(file.body.path)
+    return isinstance(file.body, HERE)
+
+
+def _copy(body: PathBody, spool: Spool) -> None:
+    with body.open() as source:
+        while piece := source.read(COPY_BYTES):
+            spool.write(piece)
 
 
 async def _fill(spool: Spool, file: FileValue) -> None:

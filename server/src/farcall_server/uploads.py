@@ -102,11 +102,15 @@ class Folder:
     def relative(self, path: str) -> str:
         """A file's path as it is noted: within the folder, if it lies there."""
         place = Path(path)
-        return place.name if place.parent == self._path else str(place.absolute())
+        return place.name if self.holds(path) else str(place.absolute())
 
     def absolute(self, path: str) -> str:
         """The path that was noted as `path`."""
         return str(self.path() / path) if not Path(path).is_absolute() else path
+
+    def holds(self, path: str) -> bool:
+        """Whether a file lies in it."""
+        return Path(path).parent == self._path
 
     def others(self, paths: Collection[str]) -> list[Path]:
         """The files in it but these."""
