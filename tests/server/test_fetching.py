@@ -7,6 +7,7 @@ import socket
 import pytest
 from farcall.errors import FileError
 from farcall.files import File
+from farcall.wire import FileValue
 from farcall_server.fetching import Fetcher, _meant, _public
 from farcall_server.uploads import Folder
 
@@ -208,6 +209,26 @@ def test_a_private_host_that_is_named_is_fetched_from(answering, hosts):
     server = answering(reply(b"x"))
     fetcher = Fetcher(hosts=frozenset(hosts), lookup=found("127.0.0.1"))
     assert fetch(f"http://FILES.example.:{server.port}/f", fetcher).size == 1
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "http://files.example@", "http://files.example\\@", "http://files.example:80@", "http://files.example#@",
+        "http://files.example%2f@", "http://files.example%00@", "http://files.example\t@", "http:files.example@",
+        "http://@files.example@",
+    ],
+)  # fmt: skip
+def test_no_spelling_passes_another_host_off_as_one_that_is_named(answering, start):
+    def unknown(*_):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    server = answering(reply(b"secret"))
+    fetcher = Fetcher(hosts=frozenset({"files.example"}), lookup=unknown)
+    value = FileValue(name="f", url=f"{start}127.0.0.1:{server.port}/f")
+    with pytest.raises(FileError):
+        asyncio.run(fetcher.fetch(value, Folder(), most_bytes=MOST))
+    assert server.requests == []
 
 
 def test_the_variable_names_hosts_where_the_argument_does_not(monkeypatch):

@@ -184,10 +184,13 @@ async def _opened(session: aiohttp.ClientSession, guard: _Guard, url: str, silen
     """The reply to a GET; what goes wrong until it has been read is a `FileError`."""
     where = without_query(url)[:200]
     try:
-        guard.host = (urlsplit(url).hostname or "").rstrip(".")
         plain = url.isascii() and url.isprintable() and " " not in url  # a signed address stays as it is
-        async with session.get(URL(url, encoded=plain), allow_redirects=False) as answer:
+        target = URL(url, encoded=plain)
+        guard.host = (target.host or "").rstrip(".").lower()  # by the parser that tells where it is connected to
+        async with session.get(target, allow_redirects=False) as answer:
             yield answer
+    except aiohttp.ConnectionTimeoutError as error:
+        raise FileError(f"{where} took no connection within {CONNECT_S:g} s.") from error
     except TimeoutError as error:
         raise FileError(f"{where} sent nothing for {silence_s:g} s.") from error
     except aiohttp.ClientConnectorError as error:
