@@ -50,6 +50,16 @@ def models(size: Size, more: list[Size] = [], maybe: Size | None = None) -> Answ
     return Answer(Colour.BLUE, [size, *more, *([maybe] if maybe else [])])
 
 
+class Album(BaseModel):
+    name: str
+    pictures: list[File] = []
+
+
+@app.task_endpoint("/album", queue_size=10_000)
+def album(album: Album) -> Any:
+    return [len(picture.read()) for picture in album.pictures]
+
+
 @app.task_endpoint("/moments", queue_size=10_000)
 async def moments(when: dt.datetime, day: dt.date | None = None, way: Literal["up", "down"] = "up") -> Any:
     return {"when": when, "day": day, "way": way}
