@@ -339,6 +339,12 @@ def test_the_files_fetched_for_one_call_have_one_limit_together(serve, elsewhere
     assert "larger than the 100000 bytes" in job["error"]["message"]
 
 
+def test_a_call_that_names_very_many_addresses_fetches_none(call, elsewhere):
+    job = call(describe, fetch_hosts=["127.0.0.1"])(json={"photo": b64(SMALL), "more": [elsewhere.url] * 101}).json()
+    assert job["error"]["message"].startswith("more: a call may name 100 files")
+    assert elsewhere.requests == []
+
+
 def test_a_job_that_waits_for_a_download_can_be_cancelled(serve, raw_server, own):
     import asyncio
 

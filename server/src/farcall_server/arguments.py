@@ -6,10 +6,10 @@ import asyncio
 import concurrent.futures
 import copy
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from farcall import threads
 from farcall.errors import FileError, JobCancelled
@@ -20,6 +20,9 @@ from farcall_server.fetching import Fetcher
 from farcall_server.job import Job
 from farcall_server.signature import Signature
 from farcall_server.uploads import Folder
+
+MOST_LINKS: Final = 100
+"""Addresses that one call may have fetched, so that nobody floods a third party through the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +43,19 @@ class Fetching:
         Raises:
             FileError: One could not be fetched; the sentence begins with the parameter's name.
         """
-        made = dict(arguments)
+        links = [(name, file) for name in _named(signature, arguments) for file in _linked(arguments[name])]
+        if len(links) > MOST_LINKS:
+            raise FileError(f"{links[MOST_LINKS][0]}: a call may name {MOST_LINKS} files by their addresses, not more.")
+        got: dict[int, File] = {}
         left = self.most_bytes
-        for name in _named(signature, arguments):
-            for file in _linked(arguments[name]):
-                try:
-                    got = await self.fetcher.fetch(file.value, folder, most_bytes=left)
-                except FileError as error:
-                    raise FileError(f"{name}: {error}") from None  # what lies under it may show the address's query
-                left -= got.size or 0
-                made[name] = _changed(made[name], _swap(file, File(got)))
-        return made
+        for name, file in links:
+            try:
+                here = await self.fetcher.fetch(file.value, folder, most_bytes=left)
+            except FileError as error:
+                raise FileError(f"{name}: {error}") from None  # what lies under it may show the address's query
+            left -= here.size or 0
+            got[id(file)] = File(here)
+        return _with(arguments, {name for name, _ in links}, lambda file: got.get(id(file), file))
 
     async def ready(self, signature: Signature, arguments: Mapping[str, Any], folder: Folder) -> Mapping[str, Any]:
         """The arguments as the function takes them; nothing blocks the event loop.
@@ -90,10 +95,6 @@ def _give_up(fetched: concurrent.futures.Future[Any]) -> None:
     fetched.cancel()
 
 
-def _swap(old: File, new: File) -> Callable[[File], File]:
-    return lambda file: new if file is old else file
-
-
 def _linked(value: Any) -> list[File]:
     """The files in an argument that are known by their address alone."""
     found: list[File] = []
@@ -120,6 +121,10 @@ def converted(signature: Signature, arguments: Mapping[str, Any]) -> Mapping[str
     for name in _named(signature, arguments):
         made[name] = _changed(arguments[name], signature.file_kinds[name].make)
     return made
+
+
+def _with(arguments: Mapping[str, Any], names: Collection[str], change: Callable[[File], Any]) -> Mapping[str, Any]:
+    return {name: _changed(value, change) if name in names else value for name, value in arguments.items()}
 
 
 def _named(signature: Signature, arguments: Mapping[str, Any]) -> list[str]:
