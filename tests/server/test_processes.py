@@ -92,7 +92,7 @@ def deaf(job_progress: JobProgress, stop: bool = False):
     while True:
         pass
 
-@app.task_endpoint("/late", isolation="process", cancel_grace_s=0.1, timeout_s=0.2)
+@app.task_endpoint("/late", isolation="process", cancel_grace_s=0.1, timeout_s=3)
 def late(stop: bool = False):
     while not stop:
         pass

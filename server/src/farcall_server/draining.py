@@ -64,9 +64,10 @@ class JobOutput:
 
     __slots__ = ("chunks", "folder", "job", "store")
 
+    chunks: Chunks  # from `begin` on
+
     def __init__(self, store: Store, job: Job) -> None:
         self.store, self.job, self.folder = store, job, job.folder
-        self.chunks = Chunks(job.folder) if job.chunks is None else job.chunks
 
     @property
     def cancelling(self) -> bool:
@@ -80,6 +81,7 @@ class JobOutput:
 
     def begin(self) -> None:
         """Have readers look at the job's chunks, also of a function that was not known to be a generator."""
+        self.chunks = Chunks(self.folder) if self.job.chunks is None else self.job.chunks
         self.chunks.begin()
         if self.job.chunks is None:
             self.job.chunks = self.chunks

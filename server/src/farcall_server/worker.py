@@ -179,7 +179,9 @@ class LoopLane:
     async def _run(self, job: Job) -> Outcome:
         work = self.work
         try:
-            values = await work.fetching.ready(work.signature, job.arguments, job.folder)
+            values = job.arguments
+            if work.signature.file_kinds:
+                values = await work.fetching.ready(work.signature, values, job.folder)
             return await succeeded_async(await awaited(work.call(job, values), JobOutput(work.store, job)), job.folder)
         except BaseException as error:  # noqa: BLE001 - as above; also the cancellation a client asked for
             return failed(error, cancelling=job.cancelling)
