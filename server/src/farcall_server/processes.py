@@ -65,6 +65,7 @@ class Child:
             os.close(end)
         self.pipe = Pipe(ours)
         self.number = 0
+        self._killed = False
         self._lock = threading.Lock()
         self._job: Job | None = None
         self._free = threading.Event()
@@ -85,7 +86,7 @@ class Child:
     @property
     def alive(self) -> bool:
         """Whether it may be given a job."""
-        return self.process.poll() is None
+        return not self._killed and self.process.poll() is None
 
     def fault(self) -> Outcome | None:
         """Wait until it has loaded its module; why not, if it has not."""
@@ -115,7 +116,8 @@ class Child:
                 job.stop()
             return self._follow(job, store, output)
         except EOFError:
-            return Outcome(state=State.CANCELLED) if job.cancelling else self._died("while it ran the function")
+            died = self._died("while it ran the function")
+            return Outcome(state=State.CANCELLED) if job.cancelling else died
         except BaseException:
             self.kill()
             raise
@@ -160,6 +162,7 @@ class Child:
 
     def kill(self) -> None:
         """End it at once, with all that it has started."""
+        self._killed = True  # it may seem to live a moment longer
         with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a dead one
             os.killpg(self.process.pid, signal.SIGKILL)
 
