@@ -160,6 +160,11 @@ def file(value: FileValue, *, attached: bool, part: range | None = None, tag: st
     return StreamingResponse(value.body.chunks(), headers=headers)
 
 
+def headed(response: Response) -> Response:
+    """The answer to HEAD: what tells of a reply, without its bytes, which are not even read."""
+    return Response(status_code=response.status_code, headers=dict(response.headers))
+
+
 def no_such_part(size: int) -> Response:
     """416: the file ends before the part that was asked for begins."""
     return Response(b'{"detail":"The file has no such part."}', 416, {"Content-Range": f"bytes */{size}"}, JSON)

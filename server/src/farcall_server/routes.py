@@ -198,7 +198,8 @@ class Jobs:
             part = ranges.asked(_range(request, tag), size)
         except ranges.UnsatisfiableError:
             return replies.no_such_part(size)
-        return replies.file(value, attached=True, part=part, tag=tag)
+        reply = replies.file(value, attached=True, part=part, tag=tag)
+        return replies.headed(reply) if request.method == "HEAD" else reply
 
 
 def _range(request: Request, tag: str) -> str | None:
