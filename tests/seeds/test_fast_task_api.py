@@ -87,7 +87,7 @@ def test_progress_is_told_by_attributes(service):
     url = service("03_progress")
     job = httpx.post(f"{url}/predict", data={"my_param1": "one"})
     assert result(url, job) == "my_awesome_prediction"
-    after = httpx.post(f"{url}/status", params={"job_id": job.json()["id"]}).json()
+    after = httpx.get(f"{url}/status", params={"job_id": job.json()["id"]}).json()
     assert after["progress"] == {"progress": 1.0, "message": "Still working on it. Almost done"}
 
 

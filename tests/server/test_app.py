@@ -39,7 +39,7 @@ def test_a_path_is_served_in_its_normal_spelling_and_as_written(serve, app):
         assert client.post(path, headers=NOW).json()["result"] == "1 Krinkle"
     assert client.post("/under-score").json() == client.post("/under_score").json() == "u"
     paths = client.get("/openapi.json").json()["paths"]
-    assert set(paths) == {"/make-fries/{Item}", "/under-score"}
+    assert set(paths) == {"/make-fries/{Item}", "/under-score", "/jobs"}
 
 
 def test_the_function_itself_stays_callable(app):
@@ -142,6 +142,7 @@ JOB_ROUTES = [
     ("POST", "/f"),
     ("POST", "/F"),
     ("GET", "/status/{id}"),
+    ("GET", "/status?job_id={id}"),
     ("POST", "/status?job_id={id}"),
     ("POST", "/status"),
     ("POST", "/cancel/{id}"),

@@ -262,6 +262,7 @@ class FastTaskAPI(FastAPI):
     def _add_job_routes(self) -> None:
         jobs = Jobs(store=self.store)
         self._route("/status/{job_id}", jobs.status, ["GET"])
+        self._route("/status", jobs.status_named, ["GET"])
         self._route("/status", jobs.status_posted, ["POST"])
         self._route("/stream/{job_id}", Streams(store=self.store), ["GET"])
         self._route("/jobs", jobs.page, ["GET"])

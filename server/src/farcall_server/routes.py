@@ -150,10 +150,11 @@ class Jobs:
 
     async def status_posted(self, request: Request) -> Response:
         """`POST /status`: of one job by `?job_id=`, as older clients ask, or of many by a JSON body."""
-        job_id = request.query_params.get("job_id")
-        if job_id is None:
-            return await self._many(request)
-        name = job_id.strip(" \t\"'?#")
+        return await (self.status_named(request) if "job_id" in request.query_params else self._many(request))
+
+    async def status_named(self, request: Request) -> Response:
+        """`GET /status?job_id=`: the job, for the oldest clients and for whoever follows `refresh_job_url`."""
+        name = request.query_params.get("job_id", "").strip(" \t\"'?#")
         job = await self.store.get(name)
         return replies.missing(request, name) if job is None else await replies.job(request, job)
 
