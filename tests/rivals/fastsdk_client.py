@@ -1,4 +1,4 @@
-"""fastsdk 0.4.26 as a client of a job server: `python fastsdk_client.py URL` tells what came of each call, as JSON."""
+"""fastsdk 0.4.26 calls a job server: `python fastsdk_client.py URL [KEY …]` tells what came of each call, as JSON."""
 
 import json
 import sys
@@ -69,5 +69,10 @@ def main(url):
     }
 
 
+def with_keys(url, *keys):
+    return [ended(fastsdk.connect(url, api_key=key).submit_job("/add", a=2, b=0.25)) for key in keys]
+
+
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main(sys.argv[1]), default=repr) + "\n")
+    told = with_keys(*sys.argv[1:]) if sys.argv[2:] else main(sys.argv[1])
+    sys.stdout.write(json.dumps(told, default=repr) + "\n")

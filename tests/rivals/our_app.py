@@ -1,4 +1,4 @@
-"""This project's server, for other projects' clients: `python our_app.py PORT`."""
+"""This project's server, for other projects' clients: `python our_app.py PORT [KEY]`."""
 
 import sys
 import time
@@ -6,7 +6,7 @@ import time
 from farcall_server import FastTaskAPI, File, JobProgress
 from kitchen_png import PNG
 
-app = FastTaskAPI(queue="memory://")
+app = FastTaskAPI(queue="memory://", api_keys=sys.argv[2:])
 
 
 @app.task_endpoint("/add")

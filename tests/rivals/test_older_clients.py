@@ -3,6 +3,7 @@
 Each runs once in an environment of its own and tells what came of each call; the tests look at what it told.
 """
 
+import functools
 import json
 import os
 import subprocess
@@ -23,27 +24,30 @@ def url(start):
 
 
 @pytest.fixture(scope="module")
-def tell(url, tmp_path_factory):
+def run(tmp_path_factory):
+    """What a client tells once it was run: `run("fastsdk", url)`."""
+
+    def once(client, *arguments):
+        home = str(tmp_path_factory.mktemp(client))
+        done = subprocess.run(
+            [python_of(client), str(HERE / f"{client}_client.py"), *arguments],
+            env={"HOME": home, "TMPDIR": home, "PATH": os.defpath, "LANG": "C.UTF-8"},
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return once
+
+
+@pytest.fixture(scope="module")
+def tell(url, run):
     """What a client told, by its name; each runs once."""
-    told = {}
-
-    def run(client):
-        if client not in told:
-            home = str(tmp_path_factory.mktemp(client))
-            done = subprocess.run(
-                [python_of(client), str(HERE / f"{client}_client.py"), url],
-                env={"HOME": home, "TMPDIR": home, "PATH": os.defpath, "LANG": "C.UTF-8"},
-                cwd=home,
-                capture_output=True,
-                text=True,
-                timeout=200,
-                check=False,
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
-            told[client] = json.loads(done.stdout.splitlines()[-1])
-        return told[client]
-
-    return run
+    return functools.cache(lambda client: run(client, url))
 
 
 @pytest.fixture(params=CLIENTS)
@@ -112,3 +116,9 @@ def test_a_generators_output_is_streamed_piece_by_piece(newest):
 def test_a_running_job_is_cancelled_on_the_server_too(newest, url):
     assert newest["hold"]["error"].startswith("TaskCancelledException")
     assert httpx.get(f"{url}/status/{newest['hold']['id']}", params={"wait": 20}).json()["status"] == "Cancelled"
+
+
+def test_a_key_is_shown_as_this_server_asks_for_it(start, run):
+    right, wrong = run("fastsdk", start(known.OURS_WITH_A_KEY).url, "the key", "another")
+    assert right == {"result": 2.25}
+    assert "Unauthorized" in wrong["error"]
