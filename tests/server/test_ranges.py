@@ -1,6 +1,10 @@
 """A result file is fetched in parts, so that a broken download goes on."""
 
+import asyncio
+import io
+
 import pytest
+from farcall.wire import PathBody
 from farcall_fasttaskapi.envelope import MEDIA_TYPE
 from farcall_server import File, ranges
 
@@ -43,6 +47,28 @@ def test_a_part_is_sent_alone(file, content, asked, start, stop):
     assert (reply.status_code, reply.content) == (206, part)
     assert reply.headers["content-range"] == f"bytes {first}-{first + len(part) - 1}/{len(content)}"
     assert reply.headers["content-length"] == str(len(part))
+
+
+def test_a_part_of_a_file_on_the_disk_is_read_from_where_it_begins(tmp_path, monkeypatch):
+    path = tmp_path / "large.bin"
+    path.write_bytes(LARGE)
+    read = []
+
+    class Counting(io.FileIO):
+        def read(self, size=-1):
+            piece = super().read(size)
+            read.append(len(piece))
+            return piece
+
+    monkeypatch.setattr(PathBody, "open", lambda self: Counting(self.path))
+
+    async def last(count):
+        part = range(len(LARGE) - count, len(LARGE))
+        return b"".join([piece async for piece in ranges.cut(PathBody(str(path), len(LARGE)), part)])
+
+    assert asyncio.run(last(7)) == LARGE[-7:]
+    assert sum(read) == 7
+    assert asyncio.run(last(600_000)) == LARGE[-600_000:]
 
 
 def test_a_part_that_spans_many_reads_is_whole(file, content):

@@ -152,7 +152,7 @@ def file(value: FileValue, *, attached: bool, part: range | None = None, tag: st
     if part is not None:
         headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{value.body.length}"
         headers["Content-Length"] = str(len(part))
-        return StreamingResponse(ranges.cut(value.body.chunks(), part), 206, headers)
+        return StreamingResponse(ranges.cut(value.body, part), 206, headers)
     if isinstance(value.body, BytesBody):
         return Response(value.body.content, headers=headers)
     if value.body.length is not None:
