@@ -4,9 +4,10 @@ import asyncio
 import io
 
 import pytest
-from farcall.wire import PathBody
+from farcall.wire import FileValue, PathBody
 from farcall_fasttaskapi.envelope import MEDIA_TYPE
-from farcall_server import File, ranges
+from farcall_server import File, ranges, replies
+from starlette.requests import ClientDisconnect
 
 SMALL = bytes(range(100))
 LARGE = bytes(range(251)) * 4000
@@ -69,6 +70,25 @@ def test_a_part_of_a_file_on_the_disk_is_read_from_where_it_begins(tmp_path, mon
     assert asyncio.run(last(7)) == LARGE[-7:]
     assert sum(read) == 7
     assert asyncio.run(last(600_000)) == LARGE[-600_000:]
+
+
+@pytest.mark.parametrize("part", [None, range(3, 900_000)])
+def test_the_file_is_closed_when_the_client_goes_away_in_the_middle(tmp_path, part):
+    path = tmp_path / "large.bin"
+    path.write_bytes(LARGE)
+    value = FileValue(name="f", body=PathBody(str(path), len(LARGE)), size=len(LARGE))
+
+    async def send(message):
+        if message["type"] == "http.response.body":
+            raise OSError("gone")
+
+    async def fetch():
+        reply = replies.file(value, attached=True, part=part)
+        with pytest.raises(ClientDisconnect):
+            await reply({"type": "http", "asgi": {"spec_version": "2.4"}}, None, send)
+        return reply.body_iterator
+
+    assert asyncio.run(fetch()).ag_frame is None
 
 
 def test_a_part_that_spans_many_reads_is_whole(file, content):

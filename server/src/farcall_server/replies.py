@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,6 +15,7 @@ from farcall_fasttaskapi.envelope import MEDIA_TYPE, VERSION, render, render_com
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from farcall_server import ranges
 from farcall_server.job import Job
@@ -152,12 +153,24 @@ def file(value: FileValue, *, attached: bool, part: range | None = None, tag: st
     if part is not None:
         headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{value.body.length}"
         headers["Content-Length"] = str(len(part))
-        return StreamingResponse(ranges.cut(value.body, part), 206, headers)
+        return _Streamed(ranges.cut(value.body, part), 206, headers)
     if isinstance(value.body, BytesBody):
         return Response(value.body.content, headers=headers)
     if value.body.length is not None:
         headers["Content-Length"] = str(value.body.length)
-    return StreamingResponse(value.body.chunks(), headers=headers)
+    return _Streamed(value.body.chunks(), headers=headers)
+
+
+class _Streamed(StreamingResponse):
+    """A file's bytes, whose source is closed with the reply, also where the client has gone away before its end."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if isinstance(self.body_iterator, AsyncGenerator):
+                await self.body_iterator.aclose()
 
 
 def headed(response: Response) -> Response:
