@@ -70,7 +70,8 @@ def _media(kind: Any, file: File) -> Any:
     """One of media-toolkit's files; its bytes are read when they are wanted, and stay until the job has ended."""
     said = None if file.media_type == UNKNOWN else file.media_type  # None: it looks at the bytes
     handle = file.open()
-    made = kind(file_name=file.name, content_type=said).from_bytesio_or_handle(handle, copy=False)
-    made.file_name = file.name  # not that of our file on the disk
+    made = kind(file_name=file.name, content_type=said)
     weakref.finalize(made, handle.close)
+    made.from_bytesio_or_handle(handle, copy=False)
+    made.file_name = file.name  # not that of our file on the disk
     return made
