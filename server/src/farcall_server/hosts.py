@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import sys
 from collections.abc import Collection, Iterable
@@ -80,10 +81,16 @@ def is_loopback(host: str) -> bool:
     """Whether a host name or address means this machine alone."""
     if host in _NAMES or host.endswith(".localhost"):
         return True
+    return _loopback_address(host) is True
+
+
+@functools.lru_cache(maxsize=64)  # asked for each request, of the same few names
+def _loopback_address(host: str) -> bool | None:
+    """Whether an address is of the loopback; None: it is none."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False
+        return None
 
 
 def _over_loopback(scope: Scope) -> bool:
@@ -94,10 +101,7 @@ def _over_loopback(scope: Scope) -> bool:
 def _over_network(scope: Scope) -> bool:
     """Whether the request came in at an address of this machine that is not the loopback's."""
     host, port = scope.get("server") or ("", None)
-    try:
-        return port is not None and not ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a test's name for the server
-        return False
+    return port is not None and _loopback_address(host) is False
 
 
 def _named(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[str, str]]:

@@ -174,7 +174,7 @@ class Ledger:
 
     def folder(self) -> Folder:
         """A new job's folder; made when a file is put into it."""
-        return Folder(self.files / new_id())
+        return Folder(self.files / new_id(), new=True)
 
     # --- changes; each from any thread
 

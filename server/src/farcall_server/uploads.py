@@ -61,13 +61,14 @@ class Folder:
     Args:
         place: Where they go and stay until they are discarded; None: to a temporary folder, and they go when it goes,
             at the latest at exit.
+        new: Whether nothing can be there yet, so that nobody need look.
     """
 
     __slots__ = ("__weakref__", "_count", "_path", "_place", "_remove")
 
-    def __init__(self, place: Path | None = None) -> None:
+    def __init__(self, place: Path | None = None, *, new: bool = False) -> None:
         self._place = place
-        self._path: Path | None = place if place is not None and place.exists() else None
+        self._path: Path | None = place if place is not None and not new and place.exists() else None
         self._remove: weakref.finalize[..., Folder] | None = None
         self._count = 0
 
