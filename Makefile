@@ -44,6 +44,7 @@ bench: .venv/installed ## what importing, a call and many jobs cost, beside Fast
 	$(BIN)/python benchmarks/queue_rate.py
 	$(BIN)/python benchmarks/plain_endpoint.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/beside_apipod.py
 
 constraints: .venv/installed ## pin everything anew, at what is newest now

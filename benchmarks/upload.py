@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 MEGABYTE = 1024 * 1024
+MOST_MIB = 64
 BOUNDARY = "farcall-benchmark"
 PIECE = bytes(MEGABYTE)
 TEXT = b"AAAA" * (MEGABYTE // 4)
@@ -71,7 +72,10 @@ def measure(megabytes: int) -> None:
             took = time.perf_counter() - began
             if b'"Finished"' not in answer:
                 raise SystemExit(answer.decode())
-            print(f"{megabytes} MiB as {name}: +{peak_mb(program.pid) - before:.0f} MiB, {took:.1f} s")
+            growth = peak_mb(program.pid) - before
+            print(f"{megabytes} MiB as {name}: +{growth:.0f} MiB, {took:.1f} s")
+            if growth > MOST_MIB:
+                raise SystemExit(f"it must add {MOST_MIB} MiB at most")
 
 
 if __name__ == "__main__":
