@@ -3,6 +3,7 @@ PYTHON ?= python3
 PHOTO ?=
 
 MEMBERS := core plugins/fasttaskapi plugins/openapi server examples/farcall-echo
+BENCHMARKS := import_time call_overhead many_jobs queue_rate plain_endpoint memory beside_apipod
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS = never
 export UV_BUILD_CONSTRAINT = constraints.txt
@@ -38,14 +39,9 @@ system-deps: ## install what tests need beside Python packages
 	command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq npm; }
 
 bench: .venv/installed ## what importing, a call and many jobs cost, beside FastAPI and APIPod (fetched into .rivals)
-	$(BIN)/python benchmarks/import_time.py
-	$(BIN)/python benchmarks/call_overhead.py
-	$(BIN)/python benchmarks/many_jobs.py
-	$(BIN)/python benchmarks/queue_rate.py
-	$(BIN)/python benchmarks/plain_endpoint.py
-	$(BIN)/python benchmarks/memory.py
-	$(BIN)/python benchmarks/upload.py
-	$(BIN)/python benchmarks/beside_apipod.py
+	@missed=; for name in $(BENCHMARKS); do \
+	  echo "== $$name"; $(BIN)/python benchmarks/$$name.py || missed="$$missed $$name"; \
+	done; test -z "$$missed" || { echo "missed a bound:$$missed"; exit 1; }
 
 constraints: .venv/installed ## pin everything anew, at what is newest now
 	$(PYTHON) -m venv .venv/newest
