@@ -8,7 +8,8 @@ import pytest
 from farcall.errors import FileError
 from farcall.files import File
 from farcall.wire import FileValue
-from farcall_server.fetching import Fetcher, _meant, _public
+from farcall_server.addresses import is_public, meant
+from farcall_server.fetching import Fetcher
 from farcall_server.uploads import Folder
 
 HERE = Fetcher(hosts=frozenset({"127.0.0.1"}))
@@ -129,12 +130,12 @@ PRIVATE = [
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_an_address_that_is_not_public_is_told_from_one_that_is(address):
-    assert not _public(_meant(address))
+    assert not is_public(meant(address))
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
 def test_a_public_address_is_public_however_it_is_written(address):
-    assert _public(_meant(address))
+    assert is_public(meant(address))
 
 
 @pytest.mark.parametrize(
