@@ -71,6 +71,14 @@ def test_a_port_that_is_none_is_refused_with_a_sentence(start):
     assert "FTAPI_PORT is 'eighty'; it must be a port number, 0 to 65535." in errors
 
 
+def test_a_backend_that_is_not_there_is_refused_and_the_old_name_of_the_local_one_is_known(start):
+    process = start(FTAPI_PORT="0", FTAPI_BACKEND="runpod")
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode
+    assert "FTAPI_BACKEND is 'runpod'; there is only 'local'" in errors
+    assert " serves at " in start(FTAPI_PORT="0", FTAPI_BACKEND="fastapi").stdout.readline()
+
+
 def test_a_port_that_is_taken_ends_the_program_with_a_failure(start):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

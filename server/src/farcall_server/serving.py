@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8000
+LOCAL: Final = ("local", "fastapi")
 GRACE_S: Final = 10
 """Seconds that open requests have to end once the server is told to stop; jobs have the app's."""
 
@@ -35,9 +36,10 @@ def serve(app: FastTaskAPI, *, host: str | None = None, port: int | None = None)
         port: On which port, 0 for a free one; None: `FTAPI_PORT`, else 8000.
 
     Raises:
-        ConfigError: `FTAPI_PORT` is no port number.
+        ConfigError: `FTAPI_PORT` is no port number, or `FTAPI_BACKEND` names what this server is not.
         SystemExit: It could not start; the log says why.
     """
+    _check_backend()
     descriptors.allow_many()
     server = Server(
         app,
@@ -62,6 +64,15 @@ def _heeded() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _check_backend() -> None:
+    name = os.environ.get("FTAPI_BACKEND") or LOCAL[0]
+    if name not in LOCAL:
+        raise ConfigError(
+            f"FTAPI_BACKEND is {name!r}; there is only {LOCAL[0]!r} (also called {LOCAL[1]!r}): this very process runs "
+            "the functions. Unset it."
+        )
 
 
 def _port() -> int:
