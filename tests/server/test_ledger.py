@@ -220,7 +220,7 @@ def test_a_server_that_was_fenced_off_writes_nothing_more(tmp_path):
         other.close()
         with pytest.raises(Unavailable, match="taken the store over"):
             await store.accept(job())
-        assert not store.waiting("/f")
+        assert store.waiting() == [("/f", 0)]
         await store.close("")
 
     asyncio.run(fenced())

@@ -110,6 +110,27 @@ def test_a_place_kept_for_a_job_that_is_cancelled_goes_to_the_next():
     assert store.start("/c") is jobs["/c"]
 
 
+def test_a_function_that_goes_on_in_spite_of_its_timeout_keeps_its_place_and_no_other_one(serve, gate):
+    app = FastTaskAPI(max_concurrency=2, shutdown_grace_s=0.2)
+    begun = []
+
+    @app.task_endpoint("/stuck", timeout_s=0.05)
+    def stuck(n: int):
+        begun.append(n)
+        gate.wait(20)
+
+    app.task_endpoint("/other", priority=-1)(lambda: 1)
+    client = serve(app)
+    first, second = (client.post("/stuck", json={"n": n}, headers=OWN).json() for n in (0, 1))
+    assert end(client, first)["state"] == "timed_out"
+    for _ in range(3):
+        assert client.post("/other", headers={**OWN, "prefer": "wait=20"}).json()["state"] == "succeeded"
+    assert client.get(f"/status/{second['id']}", headers=OWN).json()["state"] == "queued"
+    gate.set()
+    end(client, second)
+    assert begun == [0, 1]
+
+
 def test_without_a_limit_no_endpoint_waits_for_another(serve, app, gate):
     app.task_endpoint("/held", priority=10)(lambda: gate.wait(20))
     app.task_endpoint("/free", priority=-10)(lambda: 1)

@@ -358,8 +358,8 @@ class FastTaskAPI(FastAPI):
     async def _begin(self) -> None:
         supervisors.refuse_several(sys.argv, os.environ)
         await self.store.begin()
-        for path in self.store.by_priority():
-            for _ in range(self.store.waiting(path)):
+        for path, count in self.store.waiting():
+            for _ in range(count):
                 self._lanes[path].wake()
 
     async def _stop(self) -> None:

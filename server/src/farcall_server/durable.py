@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from starlette.exceptions import HTTPException
 
 from farcall_server.job import Job, Outcome
 from farcall_server.listing import Asked
 from farcall_server.uploads import Folder
+
+UNOPENED: Final = "The queue is not open: the app was served without its lifespan, as a mounted app is."
+STOPPING: Final = "The server is stopping; send the call again in a moment."
 
 
 class Unavailable(HTTPException):

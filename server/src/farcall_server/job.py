@@ -148,12 +148,20 @@ class Job:
         """The paths of the files that are kept after this end."""
         return paths_of(outcome.files) | (set() if self.chunks is None else self.chunks.paths)
 
-    def add_line(self, line: str) -> None:
-        """Put a line into the log, which keeps the last ones."""
-        if self.logs is None:
-            self.logs = deque(maxlen=MOST_LOG_LINES)
-        self.logs.append(line)
-        self.lines += 1
+    def say(self, progress: float | None, message: str | None, line: str | None) -> None:
+        """Note progress, message and a line of the log, which keeps the last ones; what is None stays."""
+        self.progress = self.progress if progress is None else progress
+        self.message = self.message if message is None else message
+        if line is not None:
+            self.logs = deque(maxlen=MOST_LOG_LINES) if self.logs is None else self.logs
+            self.logs.append(line)
+            self.lines += 1
+
+    def end(self, outcome: Outcome, moment: float) -> None:
+        """The job has ended so, at this moment in seconds since 1970; it needs no arguments any more."""
+        self.state, self.outcome, self.arguments, self.given, self.stop = outcome.state, outcome, {}, None, None
+        self.progress = 1.0 if outcome.state is State.SUCCEEDED else self.progress
+        self.moments["finished_at"] = moment
 
     def set_logs(self, logs: Sequence[str], lines: int) -> None:
         """Put back the log that the job had."""

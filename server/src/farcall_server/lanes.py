@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from farcall_server import isolation
 from farcall_server.isolation import Isolation, Origin
-from farcall_server.processes import ProcessLane
+from farcall_server.process_lane import ProcessLane
 from farcall_server.worker import Lane, LoopLane, ThreadLane, Work
 
 

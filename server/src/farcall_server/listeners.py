@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
+from collections.abc import Callable, Sequence
 
 
 class Listener:
@@ -49,3 +51,28 @@ def tell_all(listeners: dict[Listener, None]) -> None:
     for listener in listeners:
         listener.tell()
     listeners.clear()
+
+
+async def told(
+    lock: threading.Lock, places: Sequence[dict[Listener, None]], wait_s: float, *, unless: Callable[[], bool]
+) -> None:
+    """Return once one of those who tell listeners has, at the latest after `wait_s` seconds.
+
+    Args:
+        lock: Guards the places; not held while waiting.
+        places: Where they look for whom to tell.
+        wait_s: Seconds.
+        unless: Asked under the lock; if it is so already, there is nothing to wait for.
+    """
+    listener = Listener()
+    with lock:
+        if unless():
+            return
+        for place in places:
+            place[listener] = None
+    try:
+        await listener.wait(wait_s)
+    finally:
+        with lock:
+            for place in places:
+                place.pop(listener, None)

@@ -14,11 +14,11 @@ from typing import Final
 from farcall import threads
 from farcall.jobs import State
 
-from farcall_server.durable import Durable, Unavailable
+from farcall_server.durable import STOPPING, UNOPENED, Durable, Unavailable
 from farcall_server.expiry import Expiry
 from farcall_server.job import Job, Outcome
 from farcall_server.lines import Line, Places, Rules
-from farcall_server.listeners import Listener, tell_all
+from farcall_server.listeners import Listener, tell_all, told
 from farcall_server.listing import Asked
 from farcall_server.recovery import hand_over, sort_out
 from farcall_server.uploads import Folder
@@ -31,9 +31,6 @@ MOST_WEIGHT: Final = 64 * 1024
 
 SETTLE_S: Final = 30.0
 """Longest wait in seconds for an end to be written down."""
-
-_UNOPENED: Final = "The queue is not open: the app was served without its lifespan, as a mounted app is."
-_STOPPING: Final = "The server is stopping; send the call again in a moment."
 
 
 class Store:
@@ -57,6 +54,7 @@ class Store:
         self._last = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._released = False
+        self._busy: set[Job] = set()  # whose functions run
         self._drainers: dict[Listener, None] = {}
         self._written: set[str] = set()  # ended jobs that are read from the durable place
         self._recent: deque[str] = deque()
@@ -123,9 +121,9 @@ class Store:
         line = self._lines[job.endpoint]
         with self._lock:
             if self._released:
-                raise Unavailable(503, _STOPPING, {"Retry-After": "1"})
+                raise Unavailable(503, STOPPING, {"Retry-After": "1"})
             if self.durable is not None and self._loop is None:
-                raise Unavailable(503, _UNOPENED)
+                raise Unavailable(503, UNOPENED)
             if line.full:
                 return False
             line.queued += 1
@@ -156,13 +154,10 @@ class Store:
             self.cancel(job)
             raise
 
-    def by_priority(self) -> list[str]:
-        """The endpoints, the one with the highest priority first."""
-        return sorted(self._lines, key=lambda endpoint: -self._lines[endpoint].rules.priority)
-
-    def waiting(self, endpoint: str) -> int:
-        """How many of the endpoint's jobs wait."""
-        return self._lines[endpoint].queued
+    def waiting(self) -> list[tuple[str, int]]:
+        """The endpoints, the one with the highest priority first, and how many of their jobs wait."""
+        ranked = sorted(self._lines.items(), key=lambda item: -item[1].rules.priority)
+        return [(endpoint, line.queued) for endpoint, line in ranked]
 
     def start(self, endpoint: str) -> Job | None:
         """The endpoint's next waiting job, now running; None if none waits, or none may run yet."""
@@ -176,6 +171,7 @@ class Store:
                 return None
             line.queued -= 1
             line.running += 1
+            self._busy.add(job)
             job.state = State.RUNNING
             job.begun += 1
             if self.durable is not None:
@@ -183,6 +179,13 @@ class Store:
             job.moments["started_at"] = time.time()
             self._moved(job)
             return job
+
+    def _leave(self, line: Line) -> None:
+        """One of the line's jobs runs no more."""
+        line.running -= 1
+        self._give_back()
+        if self._drainers and not self._running:
+            tell_all(self._drainers)
 
     def _give_back(self) -> None:
         if self._places is not None:
@@ -195,18 +198,19 @@ class Store:
         with self._lock:
             if job.state.ended or job.ending:
                 return
-            job.progress = job.progress if progress is None else progress
-            job.message = job.message if message is None else message
-            if line is not None:
-                job.add_line(line)
+            job.say(progress, message, line)
             self._moved(job)
             if self.durable is not None:
                 self.durable.note(job)
 
     def finish(self, job: Job, outcome: Outcome) -> None:
-        """End a job; the first end counts."""
+        """A job's function has ended, and with it the job, if it has not before; the first end counts."""
         with self._lock:
-            if not (job.state.ended or job.ending):
+            lingered = job in self._busy and job.state.ended
+            self._busy.discard(job)
+            if lingered:
+                self._leave(self._lines[job.endpoint])
+            elif not (job.state.ended or job.ending):
                 self._conclude(job, outcome)
 
     def retry(self, job: Job) -> bool:
@@ -216,11 +220,10 @@ class Store:
             if job.state is not State.RUNNING or job.ending or job.cancelling or job.begun > line.rules.retries:
                 return False
             job.state, job.stop, job.progress = State.QUEUED, None, None
-            line.running -= 1
+            self._busy.discard(job)
             line.queued += 1  # its mark stays, so that a killed server's successor knows of this run
             self._moved(job)
-            self._give_back()
-            self._tell_drained()
+            self._leave(line)
         self._later(line.rules.pause_s(job.begun), partial(self._due, job, line))
         return True
 
@@ -270,12 +273,12 @@ class Store:
 
     def _conclude(self, job: Job, outcome: Outcome) -> None:
         """End a job: at once, or as soon as that is written down."""
-        if self.durable is None:
-            job.folder.keep(job.paths(outcome))
-            self._end(job, outcome)
-        else:
+        if self.durable is not None:
             job.ending = True
             self.durable.end(job, outcome, partial(self._written_down, job, outcome))
+            return
+        job.folder.keep(job.paths(outcome))
+        self._end(job, outcome)
 
     def _written_down(self, job: Job, outcome: Outcome) -> None:
         with self._lock:
@@ -291,16 +294,12 @@ class Store:
     def _end(self, job: Job, outcome: Outcome) -> None:
         line = self._lines[job.endpoint]
         ran = job.state is State.RUNNING
-        line.running -= ran
         line.queued -= not ran
-        job.state, job.outcome, job.arguments, job.given, job.stop = outcome.state, outcome, {}, None, None
-        job.progress = 1.0 if outcome.state is State.SUCCEEDED else job.progress
-        job.moments["finished_at"] = time.time()
+        job.end(outcome, time.time())
         self._moved(job)
         tell_all(job.mourners)
-        if ran:
-            self._give_back()
-        self._tell_drained()
+        if ran and job not in self._busy:  # else its function goes on in spite of a timeout, and takes up a place
+            self._leave(line)
         self.expiry.add(job.id, job.ttl_s)
 
     def _moved(self, job: Job) -> None:
@@ -348,31 +347,15 @@ class Store:
 
     async def changed(self, seen: Sequence[tuple[Job, int]], wait_s: float) -> None:
         """Return once a job has another revision than the one seen, at the latest after `wait_s` seconds."""
-        listener = Listener()
-        with self._lock:
-            if self._released or any(job.revision != revision for job, revision in seen):
-                return
-            for job, _ in seen:
-                job.listeners[listener] = None
-        try:
-            await listener.wait(wait_s)
-        finally:
-            with self._lock:
-                for job, _ in seen:
-                    job.listeners.pop(listener, None)
+
+        def news() -> bool:
+            return self._released or any(job.revision != revision for job, revision in seen)
+
+        await told(self._lock, [job.listeners for job, _ in seen], wait_s, unless=news)
 
     async def ended(self, job: Job, wait_s: float) -> None:
         """Return once the job has ended, at the latest after `wait_s` seconds."""
-        listener = Listener()
-        with self._lock:
-            if self._released or job.state.ended:
-                return
-            job.mourners[listener] = None
-        try:
-            await listener.wait(wait_s)
-        finally:
-            with self._lock:
-                job.mourners.pop(listener, None)
+        await told(self._lock, [job.mourners], wait_s, unless=lambda: self._released or job.state.ended)
 
     # --- the end
 
@@ -386,16 +369,11 @@ class Store:
 
     async def drained(self, wait_s: float) -> None:
         """Return once no job runs, at the latest after `wait_s` seconds."""
-        listener = Listener()
-        with self._lock:
-            if not any(line.running for line in self._lines.values()):
-                return
-            self._drainers[listener] = None
-        await listener.wait(wait_s)
+        await told(self._lock, [self._drainers], wait_s, unless=lambda: not self._running)
 
-    def _tell_drained(self) -> None:
-        if self._drainers and not any(line.running for line in self._lines.values()):
-            tell_all(self._drainers)
+    @property
+    def _running(self) -> bool:
+        return any(line.running for line in self._lines.values())
 
     async def close(self, reason: str) -> None:
         """Give everything up. Where jobs are durable those left are the next server's; else they end."""
@@ -403,12 +381,13 @@ class Store:
         if self.durable is not None:
             await threads.run(self.durable.close)
         with self._lock:
-            for job in self._jobs.values() if self.durable is not None else ():
+            self._busy.clear()
+            for job in self._jobs.values():
                 job.ending = True  # what it comes to is not ours any more
-            for job in self._jobs.values() if self.durable is None else ():
-                if not job.state.ended:
-                    self._end(job, Outcome(state=State.FAILED, error=reason))
-                job.folder.discard()
+                if self.durable is None:
+                    if not job.state.ended:
+                        self._end(job, Outcome(state=State.FAILED, error=reason))
+                    job.folder.discard()
             for left in (self._jobs, self.expiry, self._written, self._recent, self._drainers):
                 left.clear()
             for line in self._lines.values():

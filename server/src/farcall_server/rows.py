@@ -107,11 +107,9 @@ def _see(job: Job, look: Mapping[str, Any]) -> None:
 
 def _conclude(job: Job, look: Mapping[str, Any], result: str | None) -> None:
     value = None if result is None else payloads.unpack(result, job.folder)
-    job.state = State(look["state"])
-    job.outcome = Outcome(
-        state=job.state, result=value, files=files_of(value), error=look["error"], error_type=look["error_type"],
-        traceback=look["traceback"],
+    outcome = Outcome(
+        state=State(look["state"]), result=value, files=files_of(value), error=look["error"],
+        error_type=look["error_type"], traceback=look["traceback"],
     )  # fmt: skip
-    job.moments["finished_at"] = look["finished_at"]
+    job.end(outcome, look["finished_at"])
     job.revision += 1
-    job.progress = 1.0 if job.state is State.SUCCEEDED else job.progress
