@@ -4,6 +4,8 @@ PHOTO ?=
 
 MEMBERS := core plugins/fasttaskapi plugins/openapi plugins/runpod plugins/storage_s3 plugins/storage_azure plugins/compat \
   server examples/farcall-echo examples/farcall-folder
+BENCHMARKS := import_time call_overhead many_jobs queue_rate plain_endpoint memory beside_apipod upload files runpod_polls \
+  storages
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS = never
 export UV_BUILD_CONSTRAINT = constraints.txt
@@ -45,13 +47,10 @@ system-deps: ## install what tests need beside Python packages
 	  npm ci --prefix .rivals/azurite --ignore-scripts --no-audit --no-fund --silent && \
 	  cp tests/storages/azurite/package-lock.json .rivals/azurite/whole; }
 
-bench: .venv/installed ## what importing, a call, many jobs and large files cost
-	$(BIN)/python benchmarks/import_time.py
-	$(BIN)/python benchmarks/call_overhead.py
-	$(BIN)/python benchmarks/many_jobs.py
-	$(BIN)/python benchmarks/files.py
-	$(BIN)/python benchmarks/runpod_polls.py
-	$(BIN)/python benchmarks/storages.py
+bench: .venv/installed ## what calls, jobs and files cost, beside other software (fetched into .rivals)
+	@missed=; for name in $(BENCHMARKS); do \
+	  echo "== $$name"; $(BIN)/python benchmarks/$$name.py || missed="$$missed $$name"; \
+	done; test -z "$$missed" || { echo "missed a bound:$$missed"; exit 1; }
 
 constraints: .venv/installed ## pin everything anew, at what is newest now
 	$(PYTHON) -m venv .venv/newest

@@ -30,13 +30,14 @@ def main() -> int:
     size = int(sys.argv[1]) if len(sys.argv) > 1 else 1024
     with tempfile.TemporaryDirectory() as folder:
         big, warm = made(Path(folder, "big.bin"), size), made(Path(folder, "warm.bin"), WARM_UP_MIB)
-        with running("file_service.py", str(big)) as (url, server):
+        with running("file_service.py", str(big)) as served:
+            url, server = served.url, served.pid
             measured(url, str(warm), folder, server)  # the server's own warm-up
             faults = [*upload(url, big, warm, server, size), *download(url, folder, server, size)]
-        with running("file_service.py", str(big)) as (url, _):
-            faults += many(url, Path(folder))
+        with running("file_service.py", str(big)) as served:
+            faults += many(served.url, Path(folder))
             if len(sys.argv) > 2:
-                beside_fastsdk(sys.argv[2], url, str(warm), made(Path(folder, "rival.bin"), RIVAL_MIB))
+                beside_fastsdk(sys.argv[2], served.url, str(warm), made(Path(folder, "rival.bin"), RIVAL_MIB))
     for fault in faults:
         print("MISSED:", fault)
     return bool(faults)

@@ -30,3 +30,5 @@ BENTOML = Rival(
 APIPOD = _script("apipod", "/openapi.json", "serverless")
 APIPOD_DEDICATED = _script("apipod", "/openapi.json", "dedicated")
 FAST_TASK_API = _script("fast_task_api", "/openapi.json")
+OURS = Rival("our", ("our_app.py", "{port}"), "/health", ours=True)
+OURS_WITH_A_KEY = Rival("our", ("our_app.py", "{port}", "the key"), "/health", ours=True)

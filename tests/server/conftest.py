@@ -62,7 +62,9 @@ def call(serve):
     """`call(function)` serves it at /f as a task; the result calls it and gives the job's own form once it ended."""
 
     def make(function, **options):
-        app = FastTaskAPI(shutdown_grace_s=0.2, **{k: options.pop(k) for k in ("max_upload_bytes",) if k in options})
+        app = FastTaskAPI(
+            shutdown_grace_s=0.2, **{k: options.pop(k) for k in ("max_upload_bytes", "fetch_hosts") if k in options}
+        )
         app.task_endpoint("/f", **options)(function)
         client = serve(app)
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from farcall.errors import UsageError
 from farcall_server import FastTaskAPI, File, JobProgress
-from fastapi import Depends, FastAPI, Form, Header, HTTPException, Request, UploadFile
+from fastapi import Depends, FastAPI, Form, Header, HTTPException, Request
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse
@@ -39,7 +39,7 @@ def test_a_path_is_served_in_its_normal_spelling_and_as_written(serve, app):
         assert client.post(path, headers=NOW).json()["result"] == "1 Krinkle"
     assert client.post("/under-score").json() == client.post("/under_score").json() == "u"
     paths = client.get("/openapi.json").json()["paths"]
-    assert set(paths) == {"/make-fries/{Item}", "/under-score"}
+    assert set(paths) == {"/make-fries/{Item}", "/under-score", "/jobs"}
 
 
 def test_the_function_itself_stays_callable(app):
@@ -142,6 +142,7 @@ JOB_ROUTES = [
     ("POST", "/f"),
     ("POST", "/F"),
     ("GET", "/status/{id}"),
+    ("GET", "/status?job_id={id}"),
     ("POST", "/status?job_id={id}"),
     ("POST", "/status"),
     ("POST", "/cancel/{id}"),
@@ -266,7 +267,7 @@ def depends(user=Depends(auth)):  # noqa: B008 - what users write
     return user
 
 
-def upload(photo: UploadFile):
+def upload(photo: bytes):
     return photo
 
 

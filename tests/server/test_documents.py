@@ -122,7 +122,7 @@ def test_two_paths_with_one_last_segment_have_two_operation_ids():
     app = FastTaskAPI()
     for path in ("/a/run", "/b/run"):
         app.task_endpoint(path)(lambda: 1)
-    ids = [path["post"]["operationId"] for path in app.openapi()["paths"].values()]
+    ids = [path["post"]["operationId"] for path in app.openapi()["paths"].values() if "post" in path]
     assert len(set(ids)) == 2
 
 

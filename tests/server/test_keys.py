@@ -37,6 +37,7 @@ def client(serve):
         ("POST", "/add"),
         ("GET", "/own"),
         ("GET", "/status/x"),
+        ("GET", "/status?job_id=x"),
         ("POST", "/status?job_id=x"),
         ("POST", "/cancel/x"),
         ("GET", "/stream/x"),

@@ -13,9 +13,12 @@ import pytest
 from farcall.errors import ConfigError
 from farcall.jobs import State
 from farcall_server import FastTaskAPI, File
+from farcall_server.durable import Unavailable
+from farcall_server.job import Job, Outcome
 from farcall_server.ledger import Ledger
+from farcall_server.lines import Rules
 from farcall_server.marks import Marks
-from farcall_server.queue import Job, MemoryStore, Outcome, Rules, Unavailable
+from farcall_server.queue import MOST_RECENT, Store
 
 SERVICE = """
 import pathlib, sys, time
@@ -217,7 +220,7 @@ def test_a_server_that_was_fenced_off_writes_nothing_more(tmp_path):
         other.close()
         with pytest.raises(Unavailable, match="taken the store over"):
             await store.accept(job())
-        assert not store.waiting("/f")
+        assert store.waiting() == [("/f", 0)]
         await store.close("")
 
     asyncio.run(fenced())
@@ -231,7 +234,7 @@ def job(**options):
 
 async def opened(folder, **rules):
     ledger = Ledger(folder / "jobs.db")
-    store = MemoryStore(ledger)
+    store = Store(ledger)
     store.open("/f", Rules(**{"queue_size": 1000, "concurrency": 1, **rules}))
     await store.begin()
     return store, ledger
@@ -289,10 +292,10 @@ def test_a_clock_that_jumps_neither_drops_results_nor_keeps_them_for_ever(tmp_pa
         await store.ended(one, 20)
         real = time.time
         monkeypatch.setattr(time, "time", lambda: real() + by_s)
-        assert store.get(one.id).outcome.result == 1
+        assert (await store.get(one.id)).outcome.result == 1
         await store.close("")
         again, _ = await opened(tmp_path)
-        rest = max(at for at, name in again._expiring if name == one.id) - time.monotonic()
+        rest = max(at for at, name in again.expiry.moments if name == one.id) - time.monotonic()
         monkeypatch.undo()
         await again.close("")
         return rest
@@ -312,7 +315,7 @@ def test_expired_jobs_leave_the_disk_with_their_files(tmp_path):
         await store.ended(one, 20)
         while len(store):  # noqa: ASYNC110 - nobody is told when a result expires
             await asyncio.sleep(0.01)
-        assert store.get(one.id) is None
+        assert await store.get(one.id) is None
         await store.close("")
         assert not list(ledger.files.iterdir())
 
@@ -320,7 +323,7 @@ def test_expired_jobs_leave_the_disk_with_their_files(tmp_path):
 
 
 def test_a_job_whose_endpoint_or_arguments_are_no_more_ends_with_the_reason(tmp_path):
-    def refuse(given):
+    def refuse(given, _):
         raise ValueError(f"no {given['n']}")
 
     async def renew():
@@ -331,7 +334,7 @@ def test_a_job_whose_endpoint_or_arguments_are_no_more_ends_with_the_reason(tmp_
         await store.accept(wrong)
         await store.close("")
         again, _ = await opened(tmp_path, revive=refuse)
-        errors = [again.get(one.id).outcome.error for one in (gone, wrong)]
+        errors = [(await again.get(one.id)).outcome.error for one in (gone, wrong)]
         await again.close("")
         return errors
 
@@ -350,7 +353,7 @@ def test_a_cancelled_waiting_job_stays_cancelled_after_a_restart(tmp_path):
         await store.settled(one)
         await store.close("")
         again, _ = await opened(tmp_path)
-        found = again.get(one.id).state, again.start("/f")
+        found = (await again.get(one.id)).state, again.start("/f")
         await again.close("")
         return found
 
@@ -367,7 +370,7 @@ def test_progress_and_log_outlive_a_restart_and_the_revision_is_new(tmp_path):
         seen = one.revision
         await store.close("")
         again, _ = await opened(tmp_path, idempotent=True)
-        found = again.get(one.id).snapshot()
+        found = (await again.get(one.id)).snapshot()
         await again.close("")
         assert int(found.data["rev"]) > seen
         return found.progress, found.message, found.logs
@@ -390,7 +393,7 @@ def test_marks_are_read_by_the_next_owner_and_places_are_used_again(tmp_path):
 def test_ended_jobs_leave_the_memory(tmp_path):
     async def many():
         store, _ = await opened(tmp_path)
-        for _ in range(50):
+        for _ in range(MOST_RECENT + 50):
             await store.accept(job())
             one = store.start("/f")
             store.finish(one, QUICK)
@@ -399,4 +402,4 @@ def test_ended_jobs_leave_the_memory(tmp_path):
         await store.close("")
         return sizes
 
-    assert asyncio.run(many()) == (0, 50)
+    assert asyncio.run(many()) == (MOST_RECENT, MOST_RECENT + 50)

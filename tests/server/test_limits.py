@@ -18,7 +18,7 @@ def test_a_call_that_fails_is_run_again_as_often_as_its_retries_say(call):
             raise ValueError(f"run {len(runs)}")
         return len(runs)
 
-    send = call(flaky, retries=2)
+    send = call(flaky, retries=2, backoff_s=0)
     assert send(json={"until": 3}).json()["result"] == 3
     runs.clear()
     assert send(json={"until": 9}).json()["error"]["message"] == "run 3"
@@ -33,7 +33,7 @@ def test_an_asynchronous_call_is_run_again_too(call):
             raise ValueError("first")
         return len(runs)
 
-    assert call(flaky, retries=1)().json()["result"] == 2
+    assert call(flaky, retries=1, backoff_s=0)().json()["result"] == 2
 
 
 def test_an_asynchronous_call_that_runs_too_long_is_cancelled_and_ends_as_timed_out(call):
@@ -49,7 +49,7 @@ def test_an_asynchronous_call_that_runs_too_long_is_cancelled_and_ends_as_timed_
     job = call(slow, timeout_s=0.1, retries=3)().json()
     assert job["state"] == "timed_out"
     assert job["error"]["message"] == "The job ran for longer than its timeout of 0.1 s."
-    assert cancelled.wait(10)  # its end is told before its function has noticed
+    assert cancelled.wait(10)
 
 
 def test_a_synchronous_call_that_runs_too_long_ends_and_learns_of_it(call):

@@ -1,19 +1,25 @@
 """What functions return is sent as JSON and files; what cannot be sent fails the job and says where it stands."""
 
+import contextlib
 import dataclasses
 import datetime as dt
 import decimal
 import enum
+import io
 import math
+import threading
 import uuid
 
+import farcall
 import httpx
 import numpy as np
 import pytest
 from farcall.wire import BytesBody, PathBody
-from farcall_server import File
+from farcall_server import FastTaskAPI, File
 from farcall_server.outputs import UnserialisableError, files_of, plain
 from farcall_server.uploads import Folder
+from media_toolkit import ImageFile, MediaDict, MediaFile, MediaList
+from PIL import Image
 from pydantic import BaseModel
 
 
@@ -100,6 +106,129 @@ def test_files_in_lists_models_and_streams_are_found_in_order():
     assert isinstance(small.body, BytesBody)
 
 
+@pytest.mark.parametrize("size", [3, 200_000])
+def test_files_of_media_toolkit_become_files_wherever_they_stand(size):
+    value = {
+        "one": MediaFile(file_name="../a.txt", content_type="text/plain").from_bytes(b"x" * size),
+        "list": MediaList([MediaFile(file_name="b.txt").from_bytes(b"2")]),
+        "table": MediaDict({"c": ImageFile().from_np_array(np.zeros((2, 2, 3), np.uint8))}),
+    }
+    folder = Folder()
+    made = plain(value, folder)
+    assert (made["one"].name, made["one"].media_type, made["one"].size) == ("a.txt", "text/plain", size)
+    assert File(made["one"]).read() == b"x" * size
+    assert [file.name for file in made["list"]] == ["b.txt"]
+    assert (made["table"]["c"].name, made["table"]["c"].media_type) == ("imagefile.png", "image/png")
+    assert isinstance(made["one"].body, PathBody if size > 100_000 else BytesBody)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "name", "media_type"),
+    [
+        (None, "RGB", "image.png", "image/png"),
+        (None, "RGBA", "image.png", "image/png"),
+        ("JPEG", "RGB", "image.jpg", "image/jpeg"),
+        ("GIF", "P", "image.gif", "image/gif"),
+    ],
+)
+def test_a_picture_of_pillow_becomes_a_file_in_the_format_it_came_in(kind, mode, name, media_type):
+    picture = Image.new(mode, (5, 4))
+    if kind is not None:
+        written = io.BytesIO()
+        picture.save(written, kind)
+        picture = Image.open(written)
+    file = plain({"a": [picture]}, Folder())["a"][0]
+    assert (file.name, file.media_type) == (name, media_type)
+    assert Image.open(io.BytesIO(file.body.content)).size == (5, 4)
+
+
+def test_a_picture_that_cannot_be_written_is_named_with_its_place():
+    with pytest.raises(UnserialisableError, match=r"result\[0\] is a picture that cannot be written as PNG"):
+        plain([Image.new("F", (2, 2))], Folder())
+
+
+def test_a_file_that_breaks_while_it_is_read_is_named_with_its_place(tmp_path):
+    def broken():
+        yield b"x" * 100_000
+        raise ValueError("kaput")
+
+    folder = Folder(tmp_path / "job")
+    with pytest.raises(UnserialisableError, match=r"result\['a'\] is a file that cannot be read: .*kaput"):
+        plain({"a": File.from_stream(broken())}, folder)
+    assert list((tmp_path / "job").iterdir()) == []
+
+
+def test_a_public_link_stays_a_link():
+    file = plain(File.from_url("https://example.com/a.png"), Folder())
+    assert (file.url, file.body) == ("https://example.com/a.png", None)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_task_that_passes_another_services_file_on_passes_its_bytes(serve, own, asynchronous):
+    """The other service asks for a key, which a bare link would not bring along."""
+    other = FastTaskAPI(api_keys=["k"])
+    content = b"x" * 200_000
+
+    @other.task_endpoint("/make")
+    def make():
+        return {"picture": File.from_bytes(content, name="p.png")}
+
+    url = str(serve(other).base_url)
+
+    @contextlib.asynccontextmanager
+    async def connected(app):
+        if asynchronous:
+            async with farcall.connect_async(url, provider="fasttaskapi", api_key="k") as app.service:
+                yield
+        else:
+            with farcall.connect(url, provider="fasttaskapi", api_key="k") as app.service:
+                yield
+
+    app = FastTaskAPI(lifespan=connected)
+
+    def relay():
+        return {"passed": app.service.make()["picture"]}
+
+    async def relay_async():
+        return {"passed": (await app.service.make())["picture"]}
+
+    app.task_endpoint("/f")(relay_async if asynchronous else relay)
+    client = serve(app)
+    job = client.post("/f", headers={**own, "prefer": "wait=30"}).json()
+    assert job["state"] == "succeeded", job["error"]
+    (file,) = job["files"]
+    assert (file["name"], file["size"]) == ("p.png", len(content))
+    assert file["url"].startswith(f"/jobs/{job['id']}/")
+    assert client.get(file["url"]).content == content
+
+
+def test_the_server_answers_while_an_asynchronous_task_s_file_is_read(serve, app, own):
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow():
+        asked.set()
+        assert go_on.wait(20)
+        yield b"abc"
+
+    @app.task_endpoint("/f")
+    async def f():
+        return File.from_stream(slow(), name="s.txt")
+
+    @app.task_endpoint("/g")
+    async def g():
+        yield File.from_stream(slow(), name="s.txt")
+
+    client = serve(app)
+    for path in ("/f", "/g"):
+        asked.clear()
+        go_on.clear()
+        job_id = client.post(path, headers=own).json()["id"]
+        assert asked.wait(20)
+        assert client.get("/health", timeout=5).status_code == 200
+        go_on.set()
+        assert client.get(f"/status/{job_id}?wait=20", headers=own).json()["files"][0]["size"] == 3
+
+
 def test_an_unserialisable_result_fails_the_job_with_the_reason(call):
     def f():
         return {"a": object()}
@@ -136,6 +265,34 @@ def test_a_result_file_is_fetched_by_its_address_as_often_as_wanted(call, tmp_pa
     older = send.client.get(f"/status/{job['id']}").json()["result"]
     assert older["small"] == {"file_name": "file", "content_type": "application/octet-stream", "content": "YWJj"}
     assert len(older["big"]["content"]) == 1_333_336
+
+
+def test_a_result_stays_as_it_was_though_the_next_call_writes_to_the_same_path(call, own_home):
+    def f(text: str):
+        place = own_home / "out.txt"
+        place.write_text(text)
+        return File.from_path(place)
+
+    async def g(text: str):
+        return f(text)
+
+    for function in (f, g):
+        send = call(function)
+        first, second = (send(json={"text": text}).json()["files"][0] for text in ("one", "other" * 100_000))
+        assert send.client.get(first["url"]).text == "one"
+        assert send.client.get(second["url"]).text == "other" * 100_000
+
+
+def test_a_result_file_that_is_gone_already_fails_the_job_with_its_place(call, own_home):
+    def f():
+        place = own_home / "out.txt"
+        place.write_text("x")
+        file = File.from_path(place)
+        place.unlink()
+        return {"a": file}
+
+    job = call(f)(json={}).json()
+    assert "result['a'] is a file that cannot be read" in job["error"]["message"]
 
 
 def test_a_media_type_that_is_no_header_is_not_sent(call):

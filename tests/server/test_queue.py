@@ -7,13 +7,15 @@ import aiohttp
 import pytest
 from farcall.jobs import State
 from farcall_server import FastTaskAPI
-from farcall_server.queue import Job, MemoryStore, Outcome, Rules
+from farcall_server.job import Job, Outcome
+from farcall_server.lines import Rules
+from farcall_server.queue import Store
 
 DONE = Outcome(state=State.SUCCEEDED, result=1)
 
 
 def store_with(jobs=0, **limits):
-    store = MemoryStore()
+    store = Store()
     store.open("/f", Rules(**{"queue_size": 100, "concurrency": 1, **limits}))
     made = [Job("/f", {}, ttl_s=60) for _ in range(jobs)]
     for job in made:
@@ -164,7 +166,7 @@ def test_many_finished_jobs_take_little_memory():
     asyncio.run(many(store, 5000))
     size = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert size / 5000 < 1900, "100,000 jobs must fit into 200 MB"
+    assert size / 5000 < 1400, "100,000 jobs must fit into 200 MB"
 
 
 def test_a_store_that_closes_ends_what_has_not_ended():
@@ -173,7 +175,7 @@ def test_a_store_that_closes_ends_what_has_not_ended():
     asyncio.run(store.close("stopped"))
     for job in (running, waiting):
         assert (job.state, job.outcome.error) == (State.FAILED, "stopped")
-    assert store.get(running.id) is None
+    assert asyncio.run(store.get(running.id)) is None
     assert not store.full("/f")
 
 

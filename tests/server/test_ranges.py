@@ -1,8 +1,13 @@
 """A result file is fetched in parts, so that a broken download goes on."""
 
+import asyncio
+import io
+
 import pytest
+from farcall.wire import FileValue, PathBody
 from farcall_fasttaskapi.envelope import MEDIA_TYPE
-from farcall_server import File, ranges
+from farcall_server import File, ranges, replies
+from starlette.requests import ClientDisconnect
 
 SMALL = bytes(range(100))
 LARGE = bytes(range(251)) * 4000
@@ -43,6 +48,47 @@ def test_a_part_is_sent_alone(file, content, asked, start, stop):
     assert (reply.status_code, reply.content) == (206, part)
     assert reply.headers["content-range"] == f"bytes {first}-{first + len(part) - 1}/{len(content)}"
     assert reply.headers["content-length"] == str(len(part))
+
+
+def test_a_part_of_a_file_on_the_disk_is_read_from_where_it_begins(tmp_path, monkeypatch):
+    path = tmp_path / "large.bin"
+    path.write_bytes(LARGE)
+    read = []
+
+    class Counting(io.FileIO):
+        def read(self, size=-1):
+            piece = super().read(size)
+            read.append(len(piece))
+            return piece
+
+    monkeypatch.setattr(PathBody, "open", lambda self: Counting(self.path))
+
+    async def last(count):
+        part = range(len(LARGE) - count, len(LARGE))
+        return b"".join([piece async for piece in ranges.cut(PathBody(str(path), len(LARGE)), part)])
+
+    assert asyncio.run(last(7)) == LARGE[-7:]
+    assert sum(read) == 7
+    assert asyncio.run(last(600_000)) == LARGE[-600_000:]
+
+
+@pytest.mark.parametrize("part", [None, range(3, 900_000)])
+def test_the_file_is_closed_when_the_client_goes_away_in_the_middle(tmp_path, part):
+    path = tmp_path / "large.bin"
+    path.write_bytes(LARGE)
+    value = FileValue(name="f", body=PathBody(str(path), len(LARGE)), size=len(LARGE))
+
+    async def send(message):
+        if message["type"] == "http.response.body":
+            raise OSError("gone")
+
+    async def fetch():
+        reply = replies.file(value, attached=True, part=part)
+        with pytest.raises(ClientDisconnect):
+            await reply({"type": "http", "asgi": {"spec_version": "2.4"}}, None, send)
+        return reply.body_iterator
+
+    assert asyncio.run(fetch()).ag_frame is None
 
 
 def test_a_part_that_spans_many_reads_is_whole(file, content):

@@ -106,6 +106,50 @@ def test_a_repeated_upload_leaves_no_file_behind(serve, app):
         assert reply.json()["result"] == 100_000
 
 
+def test_a_key_sent_again_with_other_arguments_is_refused_with_a_sentence(client, calls):
+    submit(client, "a", n=1)
+    reply = submit(client, "a", n=2)
+    assert reply.status_code == 422
+    assert reply.json()["detail"][0]["loc"] == ["header", "idempotency-key"]
+    assert "was sent before with other arguments" in reply.json()["detail"][0]["msg"]
+    assert submit(client, "a", n=1).json()["result"] == 1
+    assert calls == [1]
+
+
+@pytest.mark.parametrize("body", ['{"n": 1, "m": {"b": 1, "a": 2}}', ' {"m":{"a":2,"b":1},"n":1}'])
+def test_the_same_arguments_written_otherwise_are_the_same(serve, app, body):
+    app.task_endpoint("/f")(lambda n, m: n)
+    client = serve(app)
+    first = client.post("/f", json={"n": 1, "m": {"a": 2, "b": 1}}, headers={**OWN, "idempotency-key": "k"})
+    again = client.post("/f", content=body, headers={**OWN, "idempotency-key": "k", "content-type": "application/json"})
+    assert again.json()["id"] == first.json()["id"]
+
+
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_an_upload_of_other_bytes_is_another_argument_also_after_a_restart(serve, tmp_path, size):
+    from farcall_server import File
+
+    def make():
+        app = FastTaskAPI(queue=f"sqlite:///{tmp_path / 'jobs.db'}")
+
+        @app.task_endpoint("/size")
+        def read(photo: File) -> int:
+            return photo.size
+
+        return serve(app)
+
+    def upload(client, letter):
+        files = {"photo": ("a.bin", letter * size)}
+        return client.post("/size", files=files, headers={**OWN, "idempotency-key": "a"}).status_code
+
+    first = make()
+    assert [upload(first, b"x"), upload(first, b"x"), upload(first, b"y")] == [200, 200, 422]
+    first.server.stop()
+    second = make()
+    assert [upload(second, b"x"), upload(second, b"y")] == [200, 422]
+    assert len(list((tmp_path / "jobs.db.files").iterdir())) <= 1
+
+
 def test_a_repeated_submission_is_known_after_a_restart(serve, tmp_path):
     calls = []
 

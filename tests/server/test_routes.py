@@ -48,6 +48,7 @@ def test_a_submit_is_answered_at_once_as_queued_or_later(client, own):
     ("method", "path"),
     [
         ("GET", "/status/nope"),
+        ("GET", "/status?job_id=nope"),
         ("POST", "/status?job_id=nope"),
         ("POST", "/cancel/nope"),
         ("GET", "/status/nope?wait=60"),
@@ -65,6 +66,12 @@ def test_an_unknown_job_is_a_404_at_once(client, own, method, path):
 def test_a_job_id_in_the_query_may_be_quoted_as_old_clients_do(client):
     job = client.post("/add", data={"a": 1}, headers={"prefer": "wait=20"}).json()
     assert client.post("/status", params={"job_id": f'"{job["id"]}" '}).json() == job
+
+
+def test_the_address_under_which_a_job_is_asked_for_again_opens_in_a_browser(client):
+    job = client.post("/add", data={"a": 1}, headers={"prefer": "wait=20"}).json()
+    assert client.get(job["refresh_job_url"]).json() == job
+    assert client.get("/status").status_code == 404
 
 
 def test_cancelling_an_ended_job_leaves_it(client):

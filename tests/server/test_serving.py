@@ -71,6 +71,10 @@ def test_a_port_that_is_none_is_refused_with_a_sentence(start):
     assert "FTAPI_PORT is 'eighty'; it must be a port number, 0 to 65535." in errors
 
 
+def test_the_local_backend_is_known_by_its_older_name(start):
+    assert " serves at " in start(FTAPI_PORT="0", FTAPI_BACKEND="fastapi").stdout.readline()
+
+
 def test_a_port_that_is_taken_ends_the_program_with_a_failure(start):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

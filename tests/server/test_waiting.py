@@ -1,5 +1,6 @@
 """Who waits for a job is told as soon as there is news, and never polls."""
 
+import asyncio
 import threading
 import time
 
@@ -152,7 +153,7 @@ def test_a_server_that_stops_answers_everybody_who_waits(steps):
 
     thread = threading.Thread(target=poll)
     thread.start()
-    internal = steps.server.served.store.get(job["id"])
+    internal = asyncio.run(steps.server.served.store.get(job["id"]))
     while not internal.listeners:
         assert thread.is_alive()
     start = time.monotonic()

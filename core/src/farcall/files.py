@@ -217,8 +217,15 @@ LOCAL: Final[Mapping[str, bool]] = {"farcall_local_files": True}
 """The validation context in which a text may name a file of this machine: a caller's, never a server's."""
 
 
+READ: Final = "farcall_read_file"
+"""The key in a validation context under which a server says how it reads what came in: `(value) -> File`."""
+
+
 def _checked(value: Any, info: ValidationInfo) -> File:
     """A file, for pydantic; without the caller's context no path and no address, since it may come from anybody."""
+    if info.context is not None and READ in info.context:
+        read: Callable[[Any], File] = info.context[READ]
+        return read(value)
     if isinstance(value, str | os.PathLike) and info.context != LOCAL and not str(value).startswith("data:"):
         raise ValueError("a file is a data: address here")
     return File.of(value)

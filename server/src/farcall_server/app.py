@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,13 +18,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from farcall_server import backends, documents, inputs, keys, places, replies, signature, starting, worker
+from farcall_server import backends, documents, inputs, keys, lanes, places, replies, signature, starting, supervisors
+from farcall_server.arguments import Fetching
+from farcall_server.crew import Crew
+from farcall_server.fetching import Fetcher
 from farcall_server.hookspecs import Options
-from farcall_server.hosts import HostCheck
+from farcall_server.hosts import HostCheck, OpenDoor
+from farcall_server.isolation import Isolation, isolation_of
 from farcall_server.ledger import Ledger
-from farcall_server.queue import MemoryStore, Rules
+from farcall_server.lines import Rules
+from farcall_server.queue import Store
 from farcall_server.routes import Endpoint, Handler, Jobs, Plain, Ready, Submit, health
 from farcall_server.streaming import Streams
+from farcall_server.worker import Lane, Work
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,9 +56,15 @@ class FastTaskAPI(FastAPI):
         queue: Where jobs are kept: `sqlite:///jobs.db` (a path), from where they are taken up again after a restart
             or a kill, or `memory://`. None: for an app that is started by `start()` a database in the user's state
             directory, one for each program; in memory under another ASGI server and in tests.
+        max_concurrency: How many jobs may run at once over all endpoints, each of which has its own `concurrency` too;
+            when a place gets free, the waiting job of the highest `priority` gets it, the oldest among equals. None:
+            as many as the endpoints allow together.
         shutdown_grace_s: Seconds that running jobs have to end once the server is told to stop.
         result_ttl_s: Seconds a result is kept after its job has ended; it may be read many times until then.
-        max_upload_bytes: The largest body of a request, in bytes; a larger one is refused with 413.
+        max_upload_bytes: The largest body of a request, in bytes; a larger one is refused with 413. Also the most that
+            is fetched for one call whose files are given by their addresses.
+        fetch_hosts: From where such files are fetched beside public addresses: names, addresses, networks
+            (`10.0.0.0/8`), `*` for everywhere. None: `FTAPI_FETCH_HOSTS`, separated by commas.
         allowed_hosts: Names beside the loopback's own that may stand in a request's Host and Origin while the server
             listens on the loopback; for a server behind a proxy. None: `FTAPI_ALLOWED_HOSTS`, separated by commas.
         api_keys: Keys of which a caller must show one, as `Authorization: Bearer …`. None: `FTAPI_API_KEYS`, separated
@@ -65,30 +78,36 @@ class FastTaskAPI(FastAPI):
         title: str = "FastTaskAPI",
         backend: str | None = None,
         queue: str | None = None,
+        max_concurrency: int | None = None,
         shutdown_grace_s: float = 10.0,
         result_ttl_s: float = 3600.0,
         max_upload_bytes: int = 4 * GIBIBYTE,
+        fetch_hosts: Collection[str] | None = None,
         allowed_hosts: Collection[str] | None = None,
         api_keys: Collection[str] | None = None,
         **options: Any,
     ) -> None:
+        if max_concurrency is not None:
+            _at_least("max_concurrency", max_concurrency, 1)
         super().__init__(title=title, **options)
         self.exception_handlers.setdefault(Exception, replies.fault)
         self.result_ttl_s = result_ttl_s
         self.max_upload_bytes = max_upload_bytes
+        self._fetching = Fetching(fetcher=Fetcher.configured(fetch_hosts), most_bytes=max_upload_bytes)
         self.backend = backend
         self.queue = queue
         self.shutdown_grace_s = shutdown_grace_s
-        self.store = MemoryStore()
+        self.store = Store(max_concurrency=max_concurrency)
         self._keep_in(None if queue is None else places.database(queue))
-        self._lanes: dict[str, worker.Lane] = {}
-        self._crew = worker.Crew(PLAIN_THREADS, "farcall-plain")
+        self._lanes: dict[str, Lane] = {}
+        self._crew = Crew(PLAIN_THREADS, "farcall-plain")
         self._documented: list[documents.Documented] = []
         self._known_dependencies = tuple(self.router.dependencies)
         self.api_keys = keys.configured(api_keys)
         if self.api_keys:
             self.add_middleware(keys.KeyCheck, keys=self.api_keys, open_paths=self._open_paths())
-        self.add_middleware(HostCheck, allowed=_allowed(allowed_hosts))
+        self.open_door = OpenDoor(locked=bool(self.api_keys))
+        self.add_middleware(HostCheck, allowed=_allowed(allowed_hosts), door=self.open_door)
         self._add_job_routes()
         self.router.lifespan_context = self._around(self.router.lifespan_context)
 
@@ -98,8 +117,12 @@ class FastTaskAPI(FastAPI):
         *,
         queue_size: int = 100,
         concurrency: int = 1,
+        priority: int = 0,
+        isolation: Isolation | None = None,
         timeout_s: float | None = None,
+        cancel_grace_s: float = 5.0,
         retries: int = 0,
+        backoff_s: float = 1.0,
         idempotent: bool = False,
         result_ttl_s: float | None = None,
         dependencies: Sequence[Depends] = (),
@@ -111,9 +134,20 @@ class FastTaskAPI(FastAPI):
             path: Where it is served, in its normal spelling (`/make-fries`); as written too.
             queue_size: How many calls may wait; further ones are refused with 429.
             concurrency: How many may run at once.
-            timeout_s: Seconds after which a running call ends as timed out; None: never. An asynchronous function is
-                cancelled; a synchronous one goes on in its thread until it looks at its `JobProgress` or returns.
+            priority: The endpoint with the higher number is first where endpoints wait for a place under the app's
+                `max_concurrency`, and when waiting jobs are taken up after a restart. Without `max_concurrency` no
+                endpoint waits for another.
+            isolation: Where the function runs. `"thread"` (a `def`'s default): on a thread. `"async"` (an `async
+                def`'s): on the event loop. `"process"`: in worker processes of its own, at most `concurrency` of them,
+                each started when it is first needed and then kept; only there can any function be killed, and one that
+                crashes takes nothing else along.
+            timeout_s: Seconds after which a running call ends as timed out; None: never. The function is stopped as if
+                the call had been cancelled.
+            cancel_grace_s: Seconds a function in a process has to end by itself once its call was cancelled or has
+                timed out; then the process is killed.
             retries: How many more times a call is run that failed, or whose server was killed while it ran.
+            backoff_s: Seconds until a failed call is run again; doubled for each further time, 60 at most. It waits
+                without taking up a place.
             idempotent: Whether a call may be run again each time its server is killed while it runs; else it fails
                 with "server stopped while running" once its retries are used up.
             result_ttl_s: Seconds its results are kept; None: the app's.
@@ -126,12 +160,22 @@ class FastTaskAPI(FastAPI):
         _at_least("queue_size", queue_size, 0)
         _at_least("concurrency", concurrency, 1)
         _at_least("retries", retries, 0)
+        _at_least("backoff_s", backoff_s, 0)
+        _at_least("cancel_grace_s", cancel_grace_s, 0)
         if timeout_s is not None and timeout_s <= 0:
             raise UsageError(f"timeout_s is {timeout_s}; it must be more than 0, or None.")
 
         def register(function: F) -> F:
             known = signature.read(function, path, job=True)
-            lane = worker.lane(known, self.store, concurrency=concurrency, timeout_s=timeout_s)
+            where = isolation_of(known, isolation)
+            work = Work(
+                signature=known,
+                store=self.store,
+                fetching=self._fetching,
+                concurrency=concurrency,
+                timeout_s=timeout_s,
+            )
+            lane = lanes.lane(work, where, path=path, cancel_grace_s=cancel_grace_s)
             ttl_s = self.result_ttl_s if result_ttl_s is None else result_ttl_s
             handler = Submit(
                 signature=known, store=self.store, lane=lane, ttl_s=ttl_s, most_bytes=self.max_upload_bytes
@@ -146,11 +190,14 @@ class FastTaskAPI(FastAPI):
             rules = Rules(
                 queue_size=queue_size,
                 concurrency=concurrency,
+                priority=priority,
                 retries=retries,
+                backoff_s=backoff_s,
+                isolated=where == "process",
                 idempotent=idempotent,
                 revive=partial(inputs.again, known),
             )
-            self.store.open(known.spec.path, rules)
+            self.store.open(known.spec.path, rules, lane.again)
             self._lanes[known.spec.path] = lane
             return function
 
@@ -179,7 +226,7 @@ class FastTaskAPI(FastAPI):
 
         def register(function: F) -> F:
             known = signature.read(function, path, method=verbs[0], job=False)
-            handler = Plain(signature=known, crew=self._crew, most_bytes=self.max_upload_bytes)
+            handler = Plain(signature=known, crew=self._crew, fetching=self._fetching, most_bytes=self.max_upload_bytes)
             self._serve(
                 path, handler, verbs, dependencies, documents.Documented(signature=known, methods=verbs, tags=tags)
             )
@@ -188,7 +235,9 @@ class FastTaskAPI(FastAPI):
         return register
 
     def start(self, host: str | None = None, port: int | None = None) -> None:
-        """Serve until told to stop (Ctrl-C, SIGTERM). While `farcall serve` loads the program it returns at once.
+        """Serve until told to stop (Ctrl-C, SIGTERM).
+
+        Where the program is only loaded, by `farcall serve` or by a worker process, it returns at once.
 
         Args:
             host: Where to listen; None: `FTAPI_HOST`, else 127.0.0.1, which only this machine reaches.
@@ -226,8 +275,10 @@ class FastTaskAPI(FastAPI):
     def _add_job_routes(self) -> None:
         jobs = Jobs(store=self.store)
         self._route("/status/{job_id}", jobs.status, ["GET"])
+        self._route("/status", jobs.status_named, ["GET"])
         self._route("/status", jobs.status_posted, ["POST"])
         self._route("/stream/{job_id}", Streams(store=self.store), ["GET"])
+        self._route("/jobs", jobs.page, ["GET"])
         self._route("/cancel/{job_id}", jobs.cancel, ["POST"])
         self._route("/jobs/{job_id}/files/{number:int}", jobs.file, ["GET", "HEAD"])
         for path, handler in self._health_routes().items():
@@ -318,10 +369,11 @@ class FastTaskAPI(FastAPI):
             )
 
     async def _begin(self) -> None:
+        supervisors.refuse_several(sys.argv, os.environ)
         await self.store.begin()
-        for path, lane in self._lanes.items():
-            for _ in range(self.store.waiting(path)):
-                lane.wake()
+        for path, count in self.store.waiting():
+            for _ in range(count):
+                self._lanes[path].wake()
 
     async def _stop(self) -> None:
         self.store.release()
@@ -338,6 +390,6 @@ def _allowed(hosts: Collection[str] | None) -> Collection[str]:
     return [name.strip() for name in os.environ.get("FTAPI_ALLOWED_HOSTS", "").split(",") if name.strip()]
 
 
-def _at_least(name: str, value: int, least: int) -> None:
+def _at_least(name: str, value: float, least: int) -> None:
     if value < least:
         raise UsageError(f"{name} is {value}; it must be {least} or more.")

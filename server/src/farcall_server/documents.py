@@ -12,6 +12,8 @@ from farcall.spec import EndpointSpec, Place, unique_names
 from farcall_fasttaskapi.envelope import MEDIA_TYPE, VERSION
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from farcall_server import filekinds
+from farcall_server.listing import QUERY
 from farcall_server.signature import Signature
 
 REFERENCE: Final = "#/components/schemas/{model}"
@@ -96,6 +98,8 @@ def describe(document: Mapping[str, Any], operations: Sequence[Documented], *, k
         for method in operation.methods:
             known = path.get(method.lower(), {})
             path[method.lower()] = {**known, **_operation(operation, spec, method, known, schemas)}
+    if any(spec.job for spec in specs):
+        made["paths"]["/jobs"] = {"get": _listing(schemas)}
     if not schemas:
         del made["components"]["schemas"]
     return _keyed(made) if keyed else made
@@ -131,6 +135,33 @@ def _operation(
     if spec.job:
         made["x-farcall"] = {"job": True}
     return {key: value for key, value in made.items() if value not in ("", [])}
+
+
+def _listing(schemas: dict[str, Any]) -> dict[str, Any]:
+    """The operation that lists jobs."""
+    taken = _hoisted(QUERY.json_schema(ref_template=REFERENCE), schemas)["properties"]
+    entry = _content(JOB_SCHEMA, schemas)["content"]["application/json"]["schema"]
+    page = {
+        "type": "object",
+        "required": ["jobs"],
+        "properties": {"jobs": {"type": "array", "items": entry}, "cursor": {"type": ["string", "null"]}},
+    }
+    return {
+        "operationId": "list_jobs",
+        "summary": "List jobs",
+        "description": "The jobs there are, newest first, without their results. `cursor` asks for the next page.",
+        "parameters": [
+            {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": schema}
+            for name, schema in taken.items()
+        ],
+        "responses": {
+            "200": {
+                "description": "A page of jobs.",
+                "content": {"application/json": {"schema": page}, MEDIA_TYPE: {"schema": {"type": "object"}}},
+            },
+            "422": {"description": "Something in the query is wrong.", **_content(_ERROR_SCHEMA, schemas)},
+        },
+    }
 
 
 # --- arguments -----------------------------------------------------------------------------------------------------
@@ -209,7 +240,7 @@ def _body(signature: Signature, arguments: Mapping[str, Any]) -> dict[str, Any] 
 def _responses(spec: EndpointSpec, schemas: dict[str, Any]) -> dict[str, Any]:
     refused = {"description": "An argument is wrong.", **_content(_ERROR_SCHEMA, schemas)}
     if not spec.job:
-        return {"200": {"description": "The result.", "content": {"application/json": {"schema": {}}}}, "422": refused}
+        return {"200": {"description": "The result.", "content": _plain_content(spec)}, "422": refused}
     job = _content(JOB_SCHEMA, schemas)
     own = {MEDIA_TYPE: {"schema": {"type": "object"}}}
     return {
@@ -217,6 +248,12 @@ def _responses(spec: EndpointSpec, schemas: dict[str, Any]) -> dict[str, Any]:
         "422": refused,
         "429": {"description": "The queue is full; try again later.", **job},
     }
+
+
+def _plain_content(spec: EndpointSpec) -> dict[str, Any]:
+    if filekinds.of(spec.result) is not None:
+        return {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+    return {"application/json": {"schema": {}}}
 
 
 def _content(schema: Mapping[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
+import sys
 from collections.abc import Collection, Iterable
 from typing import Final
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+UNLOCKED: Final = (
+    "WARNING: this server can be reached from other machines, and everybody who reaches it may run its functions.\n"
+    "         Set FTAPI_API_KEYS (or FastTaskAPI(api_keys=[…])), or listen on 127.0.0.1.\n"
+)
+
 _NAMES: Final = frozenset({"localhost", "ip6-localhost"})
+
+
+class OpenDoor:
+    """Says once, and loudly, that everybody who reaches the server may use it, if that is so.
+
+    Args:
+        locked: Whether a caller must show a key; then nothing is said.
+    """
+
+    def __init__(self, *, locked: bool) -> None:
+        self.silent = locked
+
+    def warn(self) -> None:
+        """The server can be reached from other machines."""
+        if not self.silent:
+            self.silent = True
+            sys.stderr.write(UNLOCKED)
+            sys.stderr.flush()
 
 
 class HostCheck:
@@ -18,14 +43,17 @@ class HostCheck:
     Args:
         app: What is protected.
         allowed: More names that may stand in Host and Origin; `*` allows all.
+        door: Told when a request has come in at an address of this machine that others reach.
     """
 
-    def __init__(self, app: ASGIApp, allowed: Collection[str] = ()) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, allowed: Collection[str] = (), door: OpenDoor | None = None) -> None:
+        self.app, self.door = app, door
         self.allowed = frozenset(name.lower() for name in allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it with 403."""
+        if self.door is not None and not self.door.silent and _over_network(scope):
+            self.door.warn()
         if scope["type"] in {"http", "websocket"} and "*" not in self.allowed and _over_loopback(scope):
             for name, value in _named(scope["headers"]):
                 if not self._known(value):
@@ -53,15 +81,27 @@ def is_loopback(host: str) -> bool:
     """Whether a host name or address means this machine alone."""
     if host in _NAMES or host.endswith(".localhost"):
         return True
+    return _loopback_address(host) is True
+
+
+@functools.lru_cache(maxsize=64)  # asked for each request, of the same few names
+def _loopback_address(host: str) -> bool | None:
+    """Whether an address is of the loopback; None: it is none."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False
+        return None
 
 
 def _over_loopback(scope: Scope) -> bool:
     server = scope.get("server")
     return server is not None and (server[0] == "127.0.0.1" or is_loopback(server[0]))
+
+
+def _over_network(scope: Scope) -> bool:
+    """Whether the request came in at an address of this machine that is not the loopback's."""
+    host, port = scope.get("server") or ("", None)
+    return port is not None and _loopback_address(host) is False
 
 
 def _named(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[str, str]]:

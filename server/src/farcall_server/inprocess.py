@@ -22,9 +22,9 @@ from farcall.wire import Response
 from farcall_fasttaskapi.envelope import MEDIA_TYPE
 from pydantic_core import to_json
 
-from farcall_server import exchanges, replies, worker
+from farcall_server import exchanges, outcomes, replies
 from farcall_server.documents import Documented
-from farcall_server.queue import Job
+from farcall_server.job import Job
 from farcall_server.streaming import moved
 from farcall_server.texts import sendable
 
@@ -96,7 +96,7 @@ class InProcess:
             if response.status != FULL:
                 break
             await self._until_room()
-        job = self.app.store.get(response.json()["id"]) if response.ok else None
+        job = await self.app.store.get(response.json()["id"]) if response.ok else None
         return _replied(response) if job is None else job
 
     async def follow(self, job: Job) -> AsyncIterator[Snapshot | Chunk]:
@@ -107,9 +107,10 @@ class InProcess:
         given, known = 0, -1
         while True:
             revision, ended = job.revision, job.state.ended  # first, so that all output before the end is told before
-            while job.chunks is not None and given < len(job.chunks.values):
-                given += 1
-                yield Chunk(value=await replies.written_out(job.chunks.values[given - 1]))
+            while job.chunks is not None and given < job.chunks.count:
+                for line in await job.chunks.read(given):
+                    given += 1
+                    yield Chunk(value=await replies.written_out(job.chunks.value(line)))
             if ended:
                 break
             if revision != known:
@@ -197,9 +198,9 @@ def raised(error: BaseException) -> Snapshot:
     shown = traceback.format_exception(type(error), error, _of_the_user(error.__traceback__))
     return Snapshot(
         state=State.FAILED,
-        error=worker.reason(error),
+        error=outcomes.reason(error),
         error_type=type(error).__name__,
-        traceback=sendable("".join(shown)[-worker.LONGEST_TRACEBACK :]),
+        traceback=sendable("".join(shown)[-outcomes.LONGEST_TRACEBACK :]),
     )
 
 

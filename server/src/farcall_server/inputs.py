@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 from farcall import threads
@@ -17,8 +18,11 @@ from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from farcall_server.incoming import context, in_long_text
 from farcall_server.signature import Field, Signature
-from farcall_server.uploads import Folder, MultipartError, Pair, multipart
+from farcall_server.uploads import Folder, LongText, MultipartError, Pair, multipart
+
+T = TypeVar("T")
 
 IN_MEMORY_BYTES: Final = 100 * 1024 * 1024
 """Most bytes of a JSON body, a form, or a multipart body's texts: what has to be held in memory to be read."""
@@ -38,51 +42,45 @@ class Inputs:
 
 
 async def read(request: Request, signature: Signature, *, most_bytes: int, folder: Folder | None = None) -> Inputs:
-    """The arguments a request holds for a function.
+    """The arguments a request holds for a function. Files that lie elsewhere are not fetched yet.
 
     Args:
         request: Its body has not been read yet.
         signature: What the function takes.
         most_bytes: The largest body taken.
-        folder: Where its files go; None: to a temporary one.
+        folder: Where its files go; None: to a temporary one. It is emptied if the request is refused.
 
     Raises:
-        HTTPException: 413 too large, 415 a form of body that is not read, 422 a body that is not what it says.
-        RequestValidationError: 422, an argument is wrong, missing or unknown.
+        HTTPException: 413 too large, 415 a form of body that is not read, 507 the disk is full.
+        RequestValidationError: 422, the body is not what it says, or an argument is wrong, missing or unknown.
     """
-    if request.method in {"GET", "HEAD", "DELETE"}:
-        pairs = request.query_params.multi_items()
-        return Inputs(_check(signature, {**_cast(signature, pairs), **request.path_params}))
-    folder = Folder() if folder is None else folder
-    kind, options = parse_options_header(request.headers.get("content-type", ""))
-    if kind == b"multipart/form-data":
-        return await _multipart(request, signature, options.get(b"boundary", b""), most_bytes, folder)
-    body = await whole(request, min(most_bytes, IN_MEMORY_BYTES))
-    if kind == b"application/x-www-form-urlencoded":
-        given = _form(request, signature, body)
-        return Inputs(_check(signature, given), given, folder)
-    if kind == b"application/json" or kind.endswith(b"+json") or not (kind or body):
-        return Inputs(await _json(request, signature, body), _given(request, body), folder)
-    raise HTTPException(
-        415, "Send the arguments as application/json, application/x-www-form-urlencoded or multipart/form-data."
-    )
+    reading = _Reading(request, signature, most_bytes, Folder() if folder is None else folder)
+    try:
+        return await reading.inputs()
+    except OSError as error:
+        reading.folder.discard()
+        raise HTTPException(507, f"The upload could not be stored: {error.strerror}.") from error
+    except BaseException:
+        reading.folder.discard()  # no await here: the request may be cancelled
+        raise
 
 
-def again(signature: Signature, given: bytes | Mapping[str, Any] | None) -> dict[str, Any]:
+def again(
+    signature: Signature, given: bytes | Mapping[str, Any] | None, folder: Folder | None = None
+) -> dict[str, Any]:
     """The checked arguments of a call that was taken on before: `Inputs.given`, read as it was then.
+
+    Args:
+        signature: What the function takes now.
+        given: What `read` gave.
+        folder: Where the call's files go; None: they stay in memory.
 
     Raises:
         RequestValidationError: The function does not take them any more.
     """
     if isinstance(given, bytes):
-        return _check_json(signature, given, {})
-    return _check(signature, given or {})
-
-
-def _given(request: Request, body: bytes) -> bytes | Mapping[str, Any]:
-    if not request.path_params:
-        return body or b"{}"
-    return {**from_json(body or b"{}"), **request.path_params}
+        return _check_json(signature, given, folder)
+    return _check(signature, given or {}, folder)
 
 
 # --- bodies ----------------------------------------------------------------------------------------------------------
@@ -121,59 +119,104 @@ async def whole(request: Request, most_bytes: int) -> bytes:
     return read[0] if len(read) == 1 else b"".join(read)
 
 
-async def _json(request: Request, signature: Signature, body: bytes) -> dict[str, Any]:
-    if len(body) > SLOW_BYTES:
-        return await threads.run(_check_json, signature, body, request.path_params)
-    return _check_json(signature, body, request.path_params)
+class _Reading:
+    """One request on its way to being a function's arguments."""
+
+    def __init__(self, request: Request, signature: Signature, most_bytes: int, folder: Folder) -> None:
+        self.request, self.signature, self.most_bytes, self.folder = request, signature, most_bytes, folder
+        self.in_path = request.path_params
+
+    async def inputs(self) -> Inputs:
+        """The arguments, by the form in which they came."""
+        if self.request.method in {"GET", "HEAD", "DELETE"}:
+            return self._paired(self.request.query_params.multi_items())
+        kind, options = parse_options_header(self.request.headers.get("content-type", ""))
+        if kind == b"multipart/form-data":
+            return await self._multipart(options.get(b"boundary", b""))
+        body = await whole(self.request, min(self.most_bytes, IN_MEMORY_BYTES))
+        if kind == b"application/x-www-form-urlencoded":
+            return await self._apart(len(body), self._form, body)
+        if kind == b"application/json" or kind.endswith(b"+json") or not body:  # no body: no arguments
+            return await self._apart(len(body), self._json, body)
+        raise HTTPException(
+            415, "Send the arguments as application/json, application/x-www-form-urlencoded or multipart/form-data."
+        )
+
+    async def _apart(self, size: int, check: Callable[[T], Inputs], body: T) -> Inputs:
+        """Check what came in; on a thread if it is large."""
+        return await threads.run(check, body) if size > SLOW_BYTES else check(body)
+
+    def _paired(self, pairs: Iterable[tuple[str, str | File]]) -> Inputs:
+        given = {**_cast(self.signature, pairs), **self.in_path}
+        return Inputs(_check(self.signature, given, self.folder), given, self.folder)
+
+    def _json(self, body: bytes) -> Inputs:
+        body = body or b"{}"
+        if not self.in_path:
+            return Inputs(_check_json(self.signature, body, self.folder), body, self.folder)
+        try:
+            values = from_json(body)
+        except ValueError as error:
+            raise _malformed("json_invalid", f"The body is no JSON: {error}.") from error
+        given = {**values, **self.in_path} if isinstance(values, dict) else values
+        return Inputs(_check(self.signature, given, self.folder), given, self.folder)
+
+    def _form(self, body: bytes) -> Inputs:
+        try:
+            pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        except ValueError as error:
+            raise _malformed("form_invalid", f"The form cannot be read: {error}.") from error
+        return self._paired(pairs)
+
+    async def _multipart(self, boundary: bytes) -> Inputs:
+        try:
+            async with aclosing(_pieces(self.request, self.most_bytes)) as pieces:
+                pairs = await multipart(pieces, boundary, self.folder)
+        except MultipartError as error:
+            raise _malformed("multipart_invalid", f"The multipart body cannot be read: {error}.") from error
+        long = sum(value.size for _, value in pairs if isinstance(value, LongText))
+        return await self._apart(long, self._parted, pairs)
+
+    def _parted(self, pairs: Sequence[Pair]) -> Inputs:
+        left = IN_MEMORY_BYTES
+        short: list[tuple[str, str | File]] = []
+        for name, value in pairs:
+            if isinstance(value, LongText):
+                read = self._short(name, value, left)
+                left -= value.size if isinstance(read, str) else 0
+                short.append((name, read))
+            else:
+                short.append((name, value))
+        return self._paired(short)
+
+    def _short(self, name: str, text: LongText, most_bytes: int) -> str | File:
+        """A long text as the file it stands for, or as it is."""
+        known = self.signature.fields.get(name)
+        try:
+            if known is not None and known.form in {"file", "files"} and (file := in_long_text(text, self.folder)):
+                return file
+        except ValueError as error:
+            raise _malformed("value_error", str(error), name) from error
+        if text.size > most_bytes:
+            raise HTTPException(413, "The form's texts are too large; send large values as file parts.")
+        return Path(text.path).read_text("utf-8", "replace")
 
 
-def _check_json(signature: Signature, body: bytes, in_path: Mapping[str, Any]) -> dict[str, Any]:
+def _check_json(signature: Signature, body: bytes, folder: Folder | None) -> dict[str, Any]:
     try:
-        if not in_path:
-            return {**signature.presets, **signature.check.validate_json(body or b"{}")}
-        values = from_json(body or b"{}")
+        return {**signature.presets, **signature.check.validate_json(body, context=_context(signature, folder))}
     except ValidationError as error:
         raise refused(error) from error
-    except ValueError as error:
-        raise _malformed("json_invalid", f"The body is no JSON: {error}.") from error
-    return _check(signature, {**values, **in_path} if isinstance(values, dict) else values)
 
 
-def _form(request: Request, signature: Signature, body: bytes) -> dict[str, Any]:
-    try:
-        pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
-    except ValueError as error:
-        raise _malformed("form_invalid", f"The form cannot be read: {error}.") from error
-    return {**_cast(signature, pairs), **request.path_params}
-
-
-async def _multipart(
-    request: Request, signature: Signature, boundary: bytes, most_bytes: int, folder: Folder
-) -> Inputs:
-    try:
-        async with aclosing(_pieces(request, most_bytes)) as pieces:
-            pairs = await multipart(pieces, boundary, folder, most_text_bytes=min(most_bytes, IN_MEMORY_BYTES))
-        given = {**_cast(signature, pairs), **request.path_params}
-        return Inputs(_check(signature, given), given, folder)
-    except MultipartError as error:
-        await threads.run(folder.discard)
-        raise _malformed("multipart_invalid", f"The multipart body cannot be read: {error}.") from error
-    except OSError as error:
-        await threads.run(folder.discard)
-        raise HTTPException(507, f"The upload could not be stored: {error.strerror}.") from error
-    except BaseException:
-        folder.discard()  # no await here: the request may be cancelled
-        raise
-
-
-def _malformed(kind: str, message: str) -> RequestValidationError:
-    return RequestValidationError([{"type": kind, "loc": ("body",), "msg": message, "input": None}])
+def _malformed(kind: str, message: str, *place: str) -> RequestValidationError:
+    return RequestValidationError([{"type": kind, "loc": ("body", *place), "msg": message, "input": None}])
 
 
 # --- texts -----------------------------------------------------------------------------------------------------------
 
 
-def _cast(signature: Signature, pairs: Iterable[Pair]) -> dict[str, Any]:
+def _cast(signature: Signature, pairs: Iterable[tuple[str, str | File]]) -> dict[str, Any]:
     """The form's values by name, texts cast to what the function takes; what cannot be cast is left as it is."""
     grouped: dict[str, list[str | File]] = {}
     for name, value in pairs:
@@ -181,18 +224,44 @@ def _cast(signature: Signature, pairs: Iterable[Pair]) -> dict[str, Any]:
     return {name: _value(signature.fields.get(name), values) for name, values in grouped.items()}
 
 
+_NOTHING: Final = ("", "null")
+"""Texts that stand for no file: a browser's empty field, and how a form says None."""
+
+
 def _value(known: Field | None, values: list[str | File]) -> Any:
-    several = known is not None and known.form in {"list", "files"}
+    if known is not None and known.form == "files":
+        return [each for value in values for each in _listed(value)]
     if len(values) > 1:
         return values
     value = values[0]
+    several = known is not None and known.form == "list"
     if known is None or isinstance(value, File):
         return values if several else value
     if known.form == "text":
         return value
-    if known.form == "files":
-        return values
+    if known.form == "file":
+        return None if value in _NOTHING else value
+    if known.holds_files:  # checking whether they fit would write them to the disk
+        return _json_or_text(value)
     return _read_text(known, value, otherwise=[value] if several else value)
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return None if text in _NOTHING else from_json(text)
+    except ValueError:
+        return text
+
+
+def _listed(value: str | File) -> Iterable[Any]:
+    """The files that one field of several stands for: itself, those of a JSON list, or none if it is empty."""
+    if isinstance(value, File) or not value.startswith("["):
+        return [] if value in _NOTHING else [value]
+    try:
+        read = from_json(value)
+    except ValueError:
+        return [value]
+    return read if isinstance(read, list) else [value]
 
 
 def _read_text(known: Field, text: str, *, otherwise: Any) -> Any:
@@ -220,11 +289,15 @@ def _readings(text: str) -> Iterable[Any]:
 # --- checking --------------------------------------------------------------------------------------------------------
 
 
-def _check(signature: Signature, values: Any) -> dict[str, Any]:
+def _check(signature: Signature, values: Any, folder: Folder | None) -> dict[str, Any]:
     try:
-        return {**signature.presets, **signature.check.validate_python(values)}
+        return {**signature.presets, **signature.check.validate_python(values, context=_context(signature, folder))}
     except ValidationError as error:
         raise refused(error) from error
+
+
+def _context(signature: Signature, folder: Folder | None) -> Mapping[str, Any] | None:
+    return context(folder) if signature.file_kinds else None
 
 
 def refused(error: ValidationError) -> RequestValidationError:

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import queue
 import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from farcall.errors import ConfigError
-from farcall.files import File
-from farcall.jobs import State
-from pydantic_core import from_json, to_json
 
-from farcall_server import payloads
+from farcall_server import database, rows
+from farcall_server.durable import Recovered, Unavailable
+from farcall_server.job import Job, Outcome, new_id
+from farcall_server.listing import Asked
 from farcall_server.marks import Marks
-from farcall_server.outputs import files_of, paths_of
 from farcall_server.ownership import Ownership
-from farcall_server.queue import Given, Job, Outcome, Recovered, Unavailable, new_id, set_logs
+from farcall_server.reader import Reader
 from farcall_server.uploads import Folder
 
 log: Final = logging.getLogger("farcall_server")
@@ -38,27 +36,18 @@ AGAIN_S: Final = 1.0
 MOST_AT_ONCE: Final = 500
 """Changes in one transaction."""
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS fence (number INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS jobs (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, endpoint TEXT NOT NULL, folder TEXT NOT NULL,
-    body TEXT, fields TEXT, created REAL NOT NULL, ttl_s REAL NOT NULL, begun INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE IF NOT EXISTS notes (id TEXT PRIMARY KEY, look TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS ends (
-    id TEXT PRIMARY KEY, look TEXT NOT NULL, result TEXT, expires REAL NOT NULL) WITHOUT ROWID;
-"""
-
 # Each writes all rows of a batch in one step: every step gives up the interpreter lock and must get it back.
 _ACCEPT: Final = """
-INSERT INTO jobs (id, endpoint, folder, body, fields, created, ttl_s)
+INSERT INTO jobs (number, id, endpoint, folder, body, fields, created, ttl_s, digest)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-    json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'), json_extract(value, '$[6]')
+    json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
+    json_extract(value, '$[6]'), json_extract(value, '$[7]'), json_extract(value, '$[8]')
 FROM json_each(?)
 """
 _END: Final = """
-INSERT OR IGNORE INTO ends (id, look, result, expires)
+INSERT OR IGNORE INTO ends (id, number, state, look, result, expires)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-    json_extract(value, '$[3]')
+    json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]')
 FROM json_each(?)
 """
 _NOTE: Final = (
@@ -69,10 +58,6 @@ _FORGET: Final = tuple(
     f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own names
     for table in ("jobs", "notes", "ends")
 )
-_FIND: Final = """
-SELECT jobs.id, endpoint, folder, created, ttl_s, begun, body, fields, notes.look, ends.look, result
-FROM jobs LEFT JOIN notes USING (id) LEFT JOIN ends USING (id)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +89,6 @@ class _Stop:
 
 
 _Change = _Accept | _End | _Forget | _Noted | _Stop
-
-
-class FencedError(OSError):
-    """The store has another owner by now; nothing of ours may be written any more."""
 
 
 class Ledger:
@@ -149,39 +130,23 @@ class Ledger:
             self.database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.files.mkdir(mode=0o700, exist_ok=True)
             self._owned = Ownership(self.database)
-            self._reader = self._connect()
-            self._writer = self._connect()
-            self._writer.executescript(_SCHEMA)
-            self._number = self._next_number()
+            self._writer = database.connect(self.database)
+            self._number = database.prepare(self._writer)
+            self._reader = Reader(self.database, self.files)
             return self._left()
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(f"The queue {self.database} cannot be used: {error}.") from error
 
-    def _connect(self) -> sqlite3.Connection:
-        os.close(os.open(self.database, os.O_RDWR | os.O_CREAT, 0o600))
-        made = sqlite3.connect(self.database, isolation_level=None, check_same_thread=False, cached_statements=32)
-        made.execute("PRAGMA journal_mode=WAL")
-        made.execute("PRAGMA synchronous=NORMAL")
-        return made
-
-    def _next_number(self) -> int:
-        last = self._writer.execute("SELECT max(number) FROM fence").fetchone()[0] or 0
-        with self._transaction():
-            self._writer.execute("DELETE FROM fence")
-            self._writer.execute("INSERT INTO fence VALUES (?)", (last + 1,))
-        return int(last) + 1
-
     def _left(self) -> Recovered:
         now, marks = time.time(), Marks.left(self._beside(".running"))
-        rows = self._writer.execute(f"{_FIND} WHERE ends.id IS NULL ORDER BY jobs.number").fetchall()
-        waiting = [self._job(row) for row in rows]
+        waiting = self._reader.left()
         for job in waiting:
             job.begun = max(job.begun, marks.get(job.id, 0))
-        ended = self._writer.execute("SELECT id, expires - ?, ttl_s FROM ends JOIN jobs USING (id)", (now,)).fetchall()
         self._sweep()
         return Recovered(
             waiting=[(job, job.id in marks) for job in waiting],
-            ended={name: min(max(rest, 0.0), ttl_s) for name, rest, ttl_s in ended},  # a clock set back, or ahead
+            ended=self._reader.rests(now),
+            last=self._reader.last(),
         )
 
     def _sweep(self) -> None:
@@ -209,7 +174,7 @@ class Ledger:
 
     def folder(self) -> Folder:
         """A new job's folder; made when a file is put into it."""
-        return Folder(self.files / new_id())
+        return Folder(self.files / new_id(), new=True)
 
     # --- changes; each from any thread
 
@@ -247,7 +212,7 @@ class Ledger:
 
     def end(self, job: Job, outcome: Outcome, then: Callable[[], None]) -> None:
         """Have the job's end written; `then` is called once it is, on the event loop."""
-        stale = job.folder.others(paths_of(outcome.files)) if job.folder else ()
+        stale = job.folder.others(job.paths(outcome)) if job.folder else ()
         self._changes.put(_End(job, outcome, then, stale))
 
     def forget(self, job_ids: Sequence[str]) -> None:
@@ -255,9 +220,12 @@ class Ledger:
         self._changes.put(_Forget(job_ids))
 
     def find(self, job_id: str) -> Job | None:
-        """A job that has ended; None if there is none of this id."""
-        row = self._reader.execute(f"{_FIND} WHERE jobs.id = ?", (job_id,)).fetchone()
-        return None if row is None else self._job(row)
+        """A job that has ended; None if there is none of this id. Blocks."""
+        return self._reader.find(job_id)
+
+    def page(self, asked: Asked) -> Sequence[Job]:
+        """The jobs that are asked for, newest first, without results. Blocks."""
+        return self._reader.page(asked)
 
     def close(self) -> None:
         """Write what is left, and let another server have the store. Blocks."""
@@ -331,28 +299,28 @@ class Ledger:
                     place.unlink(missing_ok=True)
         self._loop.call_soon_threadsafe(_call_all, told)
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._writer, self._number)
+    def _transaction(self) -> database.Transaction:
+        return database.Transaction(self._writer, self._number)
 
     def _write(self, changes: Iterable[_Accept | _End | _Forget]) -> None:
         accepted, ended = [], []
         gone: list[str] = []
         for change in changes:
             if isinstance(change, _Accept):
-                accepted.append(_job_row(change.job))
+                accepted.append(rows.accepted(change.job))
             elif isinstance(change, _End):
-                ended.append(_end_row(change.job, change.outcome))
+                ended.append(rows.ended(change.job, change.outcome))
             else:
                 gone += change.job_ids
         if accepted:
-            self._writer.execute(_ACCEPT, (_json(accepted),))
+            self._writer.execute(_ACCEPT, (rows.as_json(accepted),))
         if ended:
-            self._writer.execute(_END, (_json(ended),))
+            self._writer.execute(_END, (rows.as_json(ended),))
         if gone:
             self._remove(gone)
 
     def _remove(self, gone: Sequence[str]) -> None:
-        names = _json(gone)
+        names = rows.as_json(gone)
         folders = self._writer.execute(
             "SELECT folder FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (names,)
         ).fetchall()
@@ -367,50 +335,9 @@ class Ledger:
             noted, self._noted = self._noted, {}
         try:
             with self._transaction():
-                self._writer.execute(_NOTE, (_json([(job.id, _look(job, None)) for job in noted.values()]),))
+                self._writer.execute(_NOTE, (rows.as_json([(job.id, rows.noted(job)) for job in noted.values()]),))
         except (sqlite3.Error, OSError) as error:
             log.warning("Progress could not be written: %s", error)
-
-    # --- reading back
-
-    def _job(self, row: Sequence[Any]) -> Job:
-        name, endpoint, folder, created, ttl_s, begun, body, fields, note, end, result = row
-        job = Job(endpoint, {}, ttl_s=ttl_s, folder=Folder(self.files / folder), job_id=name)
-        job.moments = {"created_at": created}
-        job.begun = begun
-        _see(job, from_json(end or note or "{}"))
-        if end is None:
-            job.given = _given(body, fields, job.folder)
-        else:
-            _conclude(job, from_json(end), result)
-        return job
-
-
-class _Transaction:
-    """All or nothing, and nothing once another owns the store."""
-
-    def __init__(self, connection: sqlite3.Connection, number: int) -> None:
-        self.connection, self.number = connection, number
-
-    def __enter__(self) -> None:
-        self.connection.execute("BEGIN IMMEDIATE")
-        if self.number and self.connection.execute("SELECT number FROM fence").fetchone() != (self.number,):
-            self.connection.execute("ROLLBACK")
-            raise FencedError("another server has taken the store over")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            try:
-                self.connection.execute("COMMIT")
-            except sqlite3.Error:
-                self._roll_back()
-                raise
-        else:
-            self._roll_back()
-
-    def _roll_back(self) -> None:
-        if self.connection.in_transaction:  # SQLite has rolled back already where the disk was full
-            self.connection.execute("ROLLBACK")
 
 
 def _nothing() -> None:
@@ -420,70 +347,3 @@ def _nothing() -> None:
 def _call_all(functions: Collection[Callable[[], None]]) -> None:
     for function in functions:
         function()
-
-
-def _json(value: Any) -> str:
-    return to_json(value).decode()
-
-
-# --- rows
-
-
-def _job_row(job: Job) -> tuple[Any, ...]:
-    given = job.given
-    body = given.decode() if isinstance(given, bytes) else None
-    fields = None if given is None or isinstance(given, bytes) else payloads.pack(given, job.folder)
-    return (
-        job.id, job.endpoint, job.folder.name, payloads.shelve(body, job.folder, "body"),
-        payloads.shelve(fields, job.folder, "fields"), job.moments["created_at"], job.ttl_s,
-    )  # fmt: skip
-
-
-def _given(body: str | None, fields: str | None, folder: Folder) -> Given:
-    body = None if fields is not None else payloads.fetch(body, folder, "body")
-    if body is not None:
-        return body.encode()
-    packed = payloads.fetch(fields, folder, "fields")
-    made: dict[str, Any] = {} if packed is None else payloads.unpack(packed, folder, File)
-    return made
-
-
-def _end_row(job: Job, outcome: Outcome) -> tuple[Any, ...]:
-    result = None if outcome.result is None else payloads.pack(outcome.result, job.folder)
-    text = payloads.shelve(result, job.folder, "result")
-    return job.id, _look(job, outcome), text, time.time() + job.ttl_s
-
-
-def _look(job: Job, outcome: Outcome | None) -> str:
-    look: dict[str, Any] = {
-        "progress": job.progress, "message": job.message, "revision": job.revision, "moments": job.moments,
-    }  # fmt: skip
-    if job.logs is not None:
-        look |= {"logs": list(job.logs), "lines": job.lines}
-    if outcome is not None:
-        look |= {
-            "state": outcome.state, "error": outcome.error, "error_type": outcome.error_type,
-            "traceback": outcome.traceback, "finished_at": time.time(),
-        }  # fmt: skip
-    return _json(look)
-
-
-def _see(job: Job, look: Mapping[str, Any]) -> None:
-    job.progress, job.message = look.get("progress"), look.get("message")
-    job.revision = look.get("revision", 0)
-    job.moments |= look.get("moments", {})
-    if "logs" in look:
-        set_logs(job, look["logs"], look["lines"])
-
-
-def _conclude(job: Job, look: Mapping[str, Any], result: str | None) -> None:
-    text = payloads.fetch(result, job.folder, "result")
-    value = None if text is None else payloads.unpack(text, job.folder)
-    job.state = State(look["state"])
-    job.outcome = Outcome(
-        state=job.state, result=value, files=files_of(value), error=look["error"], error_type=look["error_type"],
-        traceback=look["traceback"],
-    )  # fmt: skip
-    job.moments["finished_at"] = look["finished_at"]
-    job.revision += 1
-    job.progress = 1.0 if job.state is State.SUCCEEDED else job.progress

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
-import shutil
+import mimetypes
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from types import NoneType
 from typing import Any, Final
 
-from farcall import media
+from farcall import background, threads
+from farcall.errors import FarcallError, FileError
 from farcall.files import File
 from farcall.files_async import HERE, AsyncFile
-from farcall.wire import BytesBody, FileValue, PathBody
+from farcall.wire import FileValue, PathBody, base_name
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from farcall_server.uploads import IN_MEMORY_BYTES, Folder
+from farcall_server.spool import Spool
+from farcall_server.uploads import UNKNOWN, Folder, is_media_type
 
 DEEPEST: Final = 100
 """Levels of lists and dictionaries inside each other."""
+
+COPY_BYTES: Final = 1024 * 1024
 
 _LEAVES: Final = frozenset({int, bool, NoneType})
 _SEQUENCES: Final = (list, tuple, set, frozenset)
@@ -39,23 +45,53 @@ class UnserialisableError(TypeError):
         return UnserialisableError(self.why, step + self.where)
 
 
-def plain(value: Any, folder: Folder) -> Any:
+class _BlocksError(Exception):
+    """There is a file in the value that must be read now, which would hold up the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where the files of a value go that do not last by themselves.
+
+    Args:
+        folder: Takes the large ones.
+        kept: Whether the value is kept, and not just sent now.
+        may_block: Whether they may be read now.
+    """
+
+    folder: Folder
+    kept: bool
+    may_block: bool = True
+
+
+def plain(value: Any, folder: Folder, *, kept: bool = True) -> Any:
     """A value as JSON values, with a `FileValue` where a file stands.
 
     NaN and infinities, which JSON cannot say, become None. Numbers and arrays of NumPy, pydantic models and
-    dataclasses are taken apart; bytes become a file. Blocks while a file that can be read only once is read.
+    dataclasses are taken apart; bytes, pictures of Pillow and files of media-toolkit become files. A file that is read
+    once, or that only its service may be asked for, is read now, and so is one at a path, which may change later;
+    blocks meanwhile.
 
     Args:
         value: What a function returned.
-        folder: Where a large file that can be read only once is kept.
+        folder: Where a large file that is read now is kept.
+        kept: Whether the value is kept; False: it is sent now, and a file at a path may stay there.
 
     Raises:
         UnserialisableError: There is something in it that cannot be sent.
     """
-    return _plain(value, folder, DEEPEST)
+    return _plain(value, _Target(folder, kept), DEEPEST)
 
 
-def _plain(value: Any, folder: Folder, deep: int) -> Any:
+async def plain_async(value: Any, folder: Folder, *, kept: bool = True) -> Any:
+    """The same on the event loop, which goes on while files are read on a thread."""
+    try:
+        return _plain(value, _Target(folder, kept, may_block=False), DEEPEST)
+    except _BlocksError:
+        return await threads.run_alone(plain, value, folder, kept=kept)
+
+
+def _plain(value: Any, target: _Target, deep: int) -> Any:
     kind = type(value)
     if kind in _LEAVES:
         return value
@@ -66,55 +102,115 @@ def _plain(value: Any, folder: Folder, deep: int) -> Any:
     if not deep:
         raise UnserialisableError("holds itself, or more than a hundred levels")
     if isinstance(value, Mapping):
-        return _mapping(value, folder, deep - 1)
+        return _mapping(value, target, deep - 1)
     if isinstance(value, _SEQUENCES):
-        return _sequence(value, folder, deep - 1)
-    return _object(value, folder, deep)
+        return _sequence(value, target, deep - 1)
+    return _object(value, target, deep)
 
 
-def _mapping(value: Mapping[Any, Any], folder: Folder, deep: int) -> dict[str, Any]:
+def _mapping(value: Mapping[Any, Any], target: _Target, deep: int) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for key, inner in value.items():
         try:
-            made[_key(key)] = _plain(inner, folder, deep)
+            made[_key(key)] = _plain(inner, target, deep)
         except UnserialisableError as error:
             raise error.inside(f"[{key!r}]") from error.__cause__
     return made
 
 
-def _sequence(value: Any, folder: Folder, deep: int) -> list[Any]:
+def _sequence(value: Iterable[Any], target: _Target, deep: int) -> list[Any]:
     made: list[Any] = []
     for inner in value:
         try:
-            made.append(_plain(inner, folder, deep))
+            made.append(_plain(inner, target, deep))
         except UnserialisableError as error:
             raise error.inside(f"[{len(made)}]") from error.__cause__
     return made
 
 
-def _object(value: Any, folder: Folder, deep: int) -> Any:
-    if (file := _file(value)) is not None:
-        return _readable(file, folder)
+def _object(value: Any, target: _Target, deep: int) -> Any:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return File.from_bytes(bytes(value)).value
+    if isinstance(value, FileValue | File | AsyncFile):
+        return _lasting(File(value) if isinstance(value, FileValue) else File.of(value), target)
     if isinstance(value, BaseModel):
-        return _plain(value.model_dump(), folder, deep - 1)
+        return _plain(value.model_dump(), target, deep - 1)
     if isinstance(value, Enum):
-        return _plain(value.value, folder, deep)
+        return _plain(value.value, target, deep)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _mapping({f.name: getattr(value, f.name) for f in dataclasses.fields(value)}, folder, deep - 1)
-    numpy = sys.modules.get("numpy")  # a value of NumPy's means that it is imported
-    if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
-        return _array(value, folder, deep)
+        return _mapping({f.name: getattr(value, f.name) for f in dataclasses.fields(value)}, target, deep - 1)
+    for module, render in _FOREIGN.items():  # a value of a library's means that it is imported
+        if module in sys.modules and (made := render(sys.modules[module], value, target, deep)) is not NotImplemented:
+            return made
     try:
-        return _plain(to_jsonable_python(value, inf_nan_mode="constants"), folder, deep - 1)
+        return _plain(to_jsonable_python(value, inf_nan_mode="constants"), target, deep - 1)
     except (PydanticSerializationError, ValueError) as error:
         raise UnserialisableError(f"is a {type(value).__name__}, which JSON cannot say") from error
 
 
-def _array(value: Any, folder: Folder, deep: int) -> Any:
+# --- other libraries' values -----------------------------------------------------------------------------------------
+
+
+def _array(numpy: Any, value: Any, target: _Target, deep: int) -> Any:
+    """A number or an array of NumPy's."""
+    if not isinstance(value, numpy.ndarray | numpy.generic):
+        return NotImplemented
     made = value.tolist()
     if type(made) is type(value):  # a long double stays what it is
         made = float(made)
-    return _plain(made, folder, deep - 1)
+    return _plain(made, target, deep - 1)
+
+
+def _picture(pillow: Any, value: Any, target: _Target, deep: int) -> Any:  # noqa: ARG001 - as its neighbours
+    """A picture of Pillow's, in the format it came in; else, and where that cannot be written, as PNG."""
+    if not isinstance(value, pillow.Image):
+        return NotImplemented
+    _may_block(target)
+    kind = value.format if value.format in pillow.SAVE else "PNG"
+    written = io.BytesIO()
+    try:
+        value.save(written, format=kind)
+    except (OSError, ValueError, KeyError) as error:
+        raise UnserialisableError(f"is a picture that cannot be written as {kind}: {error}") from error
+    name = f"image{_ENDINGS.get(kind, '.' + kind.lower())}"
+    return File.from_bytes(written.getvalue(), name=name, media_type=pillow.MIME.get(kind)).value
+
+
+def _media(toolkit: Any, value: Any, target: _Target, deep: int) -> Any:
+    """A file of media-toolkit's, read piece by piece, or a list or table with some in it."""
+    if isinstance(value, toolkit.MediaDict):
+        return _mapping(dict(value.items()), target, deep - 1)
+    if isinstance(value, toolkit.MediaList):
+        return _sequence(value, target, deep - 1)
+    if not isinstance(value, toolkit.MediaFile):
+        return NotImplemented
+    _may_block(target)
+    spool = Spool(target.folder)
+    try:
+        for piece in value.chunks():
+            spool.write(piece)
+    except (OSError, ValueError) as error:
+        spool.drop()
+        raise UnserialisableError(f"is a file that cannot be read: {error}") from error
+    media_type = value.content_type if is_media_type(value.content_type or "") else UNKNOWN
+    name = _named(base_name(value.file_name or "file"), media_type)
+    return FileValue(name=name, media_type=media_type, body=spool.end(), size=spool.size)
+
+
+def _named(name: str, media_type: str) -> str:
+    """The name with an ending that tells what the file is: media-toolkit calls a new picture `imagefile`."""
+    return name if "." in name else name + (mimetypes.guess_extension(media_type) or "")
+
+
+_ENDINGS: Final = {"JPEG": ".jpg", "TIFF": ".tif"}
+_FOREIGN: Final[Mapping[str, Callable[[Any, Any, _Target, int], Any]]] = {
+    "numpy": _array,
+    "PIL.Image": _picture,
+    "media_toolkit": _media,
+}
+
+
+# --- texts -----------------------------------------------------------------------------------------------------------
 
 
 def _text(value: str) -> str:
@@ -142,29 +238,50 @@ def _key(key: Any) -> str:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def _file(value: Any) -> FileValue | None:
-    if isinstance(value, FileValue):
+def _may_block(target: _Target) -> None:
+    if not target.may_block:
+        raise _BlocksError
+
+
+def _lasting(file: File, target: _Target) -> FileValue:
+    """The file so that it can be read many times and by everybody who may ask for the result.
+
+    One at an address that anybody may fetch stays a link. One that is read once, that lies with a service that gives
+    it to us alone, or at a path where the next call may write its own, is read now.
+    """
+    value = file.value
+    if _lasts(value, target) or file.public:
         return value
-    if isinstance(value, File | AsyncFile):
-        return value.value
-    if isinstance(value, bytes | bytearray | memoryview):
-        return File.from_bytes(bytes(value)).value
-    return media.returned(value)
+    _may_block(target)
+    spool = Spool(target.folder)
+    try:
+        if isinstance(value.body, PathBody):
+            _copy(value.body, spool)
+        else:
+            background.run(_fill(spool, file.carried()))
+        if value.size not in {None, spool.size}:
+            raise FileError(f"{value.name!r} should have {value.size} bytes and came with {spool.size}.")
+    except FarcallError as error:
+        spool.drop()
+        raise UnserialisableError(f"is a file that cannot be read: {error}") from error
+    return dataclasses.replace(value, body=spool.end(), url=None, size=spool.size)
 
 
-def _readable(file: FileValue, folder: Folder) -> FileValue:
-    """The file so that it can be read many times and later: one whose bytes are elsewhere is read now."""
-    if file.body is None or isinstance(file.body, HERE):
-        return file
-    with File(file).open() as source:
-        start = source.read(IN_MEMORY_BYTES + 1)
-        if len(start) <= IN_MEMORY_BYTES:
-            return dataclasses.replace(file, body=BytesBody(start), size=len(start))
-        with folder.new() as target:
-            target.write(start)
-            shutil.copyfileobj(source, target, 1 << 18)
-            size = target.tell()
-        return dataclasses.replace(file, body=PathBody(target.name, size), size=size)
+def _lasts(file: FileValue, target: _Target) -> bool:
+    if isinstance(file.body, PathBody):
+        return not target.kept or target.folder.holds(file.body.path)
+    return isinstance(file.body, HERE)
+
+
+def _copy(body: PathBody, spool: Spool) -> None:
+    with body.open() as source:
+        while piece := source.read(COPY_BYTES):
+            spool.write(piece)
+
+
+async def _fill(spool: Spool, file: FileValue) -> None:
+    if file.body is not None:
+        await spool.fill(file.body.chunks())
 
 
 def files_of(value: Any) -> tuple[FileValue, ...]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Final
+
+from farcall import threads
+from farcall.wire import CHUNK_BYTES, Body, PathBody
 
 _ONE: Final = re.compile(r"bytes=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.IGNORECASE)
 
@@ -39,10 +43,29 @@ def asked(header: str | None, size: int) -> range | None:
     return range(start, stop)
 
 
-async def cut(pieces: AsyncIterator[bytes], part: range) -> AsyncIterator[bytes]:
-    """The bytes of a part, out of a file's pieces."""
+async def cut(body: Body, part: range) -> AsyncIterator[bytes]:
+    """The bytes of a part of a file; one on the disk is read from where the part begins."""
+    pieces = _sought(body, part) if isinstance(body, PathBody) else _skipped(body, part)
+    async with aclosing(pieces):
+        async for piece in pieces:
+            yield piece
+
+
+async def _sought(body: PathBody, part: range) -> AsyncGenerator[bytes]:
+    handle = await threads.run(body.open)
+    try:
+        handle.seek(part.start)
+        left = len(part)
+        while left and (piece := await threads.run(handle.read, min(CHUNK_BYTES, left))):
+            left -= len(piece)
+            yield piece
+    finally:
+        handle.close()
+
+
+async def _skipped(body: Body, part: range) -> AsyncGenerator[bytes]:
     at = 0
-    async for piece in pieces:
+    async for piece in body.chunks():
         if at >= part.stop:
             break
         if kept := piece[max(part.start - at, 0) : max(part.stop - at, 0)]:

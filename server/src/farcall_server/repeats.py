@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
+from farcall import threads
+from farcall.files import File
 from fastapi.exceptions import RequestValidationError
+from pydantic_core import from_json, to_json
 from starlette.requests import Request
 
-from farcall_server.queue import Job, Store
+from farcall_server.job import Given, Job
+from farcall_server.queue import Store
 
 HEADER: Final = "idempotency-key"
 LONGEST_KEY: Final = 255
 """Characters."""
+
+PIECE_BYTES: Final = 1024 * 1024
+OTHER_ARGUMENTS: Final = (
+    "This Idempotency-Key was sent before with other arguments. Send a new key with a new call, and the same arguments "
+    "when you send a call again."
+)
 
 
 def job_id(request: Request, path: str) -> str | None:
@@ -29,15 +40,42 @@ def job_id(request: Request, path: str) -> str | None:
     if key is None:
         return None
     if not 0 < len(key) <= LONGEST_KEY:
-        said = {
-            "type": "value_error",
-            "loc": ("header", HEADER),
-            "msg": f"1 to {LONGEST_KEY} characters",
-            "input": key[:80],
-        }
-        raise RequestValidationError([said])
+        raise _wrong(f"1 to {LONGEST_KEY} characters", key)
     named = "\n".join((path, request.headers.get("authorization", ""), key))
     return hashlib.sha256(named.encode()).hexdigest()[:32]
+
+
+def _wrong(why: str, key: str | None) -> RequestValidationError:
+    said = {"type": "value_error", "loc": ("header", HEADER), "msg": why, "input": None if key is None else key[:80]}
+    return RequestValidationError([said])
+
+
+async def digest(given: Given) -> str:
+    """Of a call's arguments, files and all, as they came; the order of a JSON body's names does not count."""
+    return await threads.run(_digest, given)
+
+
+def _digest(given: Given) -> str:
+    made = hashlib.sha256()
+    values = from_json(given or b"{}") if isinstance(given, bytes) else given or {}
+    made.update(to_json(_sorted(values, made)))
+    return made.hexdigest()
+
+
+def _sorted(value: Any, files: Any) -> Any:
+    """The value with its names in order; a file's bytes go into `files`, and its name and size stand in its place."""
+    if isinstance(value, File) and value.value.body is None:
+        return ["link", value.url]
+    if isinstance(value, File):
+        with value.open() as source:
+            while piece := source.read(PIECE_BYTES):
+                files.update(piece)
+        return ["file", value.name, value.media_type, value.size]
+    if isinstance(value, Mapping):
+        return {name: _sorted(value[name], files) for name in sorted(value)}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_sorted(inner, files) for inner in value]
+    return value
 
 
 class Arrivals:
@@ -47,10 +85,16 @@ class Arrivals:
         self._arriving: dict[str, asyncio.Event] = {}
 
     async def accept(self, store: Store, job: Job) -> Job | None:
-        """The job once it is taken on, or the one that was taken on under its id before; None: the queue is full."""
+        """The job once it is taken on, or the one that was taken on under its id before; None: the queue is full.
+
+        Raises:
+            RequestValidationError: The one before had other arguments.
+        """
         while (earlier := self._arriving.get(job.id)) is not None:
             await earlier.wait()
-        if (known := store.get(job.id)) is not None:
+        if job.digest is not None and (known := await store.get(job.id)) is not None:
+            if known.digest != job.digest:
+                raise _wrong(OTHER_ARGUMENTS, None)
             return known
         done = self._arriving[job.id] = asyncio.Event()
         try:

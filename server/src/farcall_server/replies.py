@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,10 +15,12 @@ from farcall_fasttaskapi.envelope import MEDIA_TYPE, VERSION, render, render_com
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from farcall_server import ranges
+from farcall_server.job import Job
+from farcall_server.listing import Asked
 from farcall_server.outputs import files_of, with_files
-from farcall_server.queue import Job
 from farcall_server.uploads import UNKNOWN, is_media_type
 
 NOT_FOUND: Final = "Job not found."
@@ -74,6 +76,31 @@ def many(jobs: Sequence[Job], gone: Sequence[str]) -> Response:
     return Response(to_json({"farcall": VERSION, "jobs": entries}), media_type=JSON)
 
 
+def page(request: Request, jobs: Sequence[Job], asked: Asked) -> Response:
+    """A page of jobs, without their results and logs, and the cursor of the next one if there may be one."""
+    cursor = str(jobs[-1].number) if len(jobs) == asked.limit else None
+    if wants_own(request):
+        made: dict[str, Any] = {"farcall": VERSION, "jobs": [_own_entry(job) for job in jobs]}
+        return Response(to_json(made if cursor is None else {**made, "cursor": cursor}), media_type=MEDIA_TYPE)
+    entries = [_entry(job, request.scope.get("root_path", "")) for job in jobs]
+    return Response(to_json({"jobs": entries, "cursor": cursor}), media_type=JSON)
+
+
+def _glance(job: Job) -> Snapshot:
+    return replace(job.snapshot(), result=None, logs=None, traceback=None)
+
+
+def _own_entry(job: Job) -> dict[str, Any]:
+    times = {name: _iso(moment) for name, moment in job.moments.items()}
+    return {**render(_glance(job)), "endpoint": job.endpoint, **times}
+
+
+def _entry(job: Job, root: str) -> dict[str, Any]:
+    times = {name: _iso(moment) for name, moment in job.moments.items()}
+    times["queued_at"] = times["created_at"]
+    return {**render_compatible(_glance(job), times=times, root=root), "endpoint": job.endpoint}
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
@@ -126,12 +153,29 @@ def file(value: FileValue, *, attached: bool, part: range | None = None, tag: st
     if part is not None:
         headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{value.body.length}"
         headers["Content-Length"] = str(len(part))
-        return StreamingResponse(ranges.cut(value.body.chunks(), part), 206, headers)
+        return _Streamed(ranges.cut(value.body, part), 206, headers)
     if isinstance(value.body, BytesBody):
         return Response(value.body.content, headers=headers)
     if value.body.length is not None:
         headers["Content-Length"] = str(value.body.length)
-    return StreamingResponse(value.body.chunks(), headers=headers)
+    return _Streamed(value.body.chunks(), headers=headers)
+
+
+class _Streamed(StreamingResponse):
+    """A file's bytes, whose source is closed with the reply, also where the client has gone away before its end."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if isinstance(self.body_iterator, AsyncGenerator):
+                await self.body_iterator.aclose()
+
+
+def headed(response: Response) -> Response:
+    """The answer to HEAD: what tells of a reply, without its bytes, which are not even read."""
+    return Response(status_code=response.status_code, headers=dict(response.headers))
 
 
 def no_such_part(size: int) -> Response:

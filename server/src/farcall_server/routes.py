@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
+from farcall.errors import FileError
 from farcall.jobs import Snapshot, State
 from farcall.wire import FileValue
 from fastapi.exceptions import RequestValidationError
@@ -19,13 +20,17 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypedDict
 
-from farcall_server import inputs, ranges, repeats, replies, waiting
+from farcall_server import inputs, listing, ranges, repeats, replies, waiting
+from farcall_server.arguments import Fetching
 from farcall_server.chunks import Chunks
-from farcall_server.outputs import plain
+from farcall_server.crew import Crew
+from farcall_server.job import Job
+from farcall_server.outcomes import reason
+from farcall_server.outputs import plain, plain_async
 from farcall_server.progress import JobProgress
-from farcall_server.queue import Job, Store
+from farcall_server.queue import Store
 from farcall_server.signature import Signature
-from farcall_server.worker import Crew, Lane, reason
+from farcall_server.worker import Lane
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -70,14 +75,20 @@ class Submit:
         """Accept the call as a job, and wait for it as long as the client prefers."""
         path = self.signature.spec.path
         job_id = repeats.job_id(request, path)
-        repeated = job_id is not None and self.store.get(job_id) is not None
+        repeated = job_id is not None and await self.store.get(job_id) is not None
         if not repeated and self.store.full(path):  # before a large body is read in vain
             return self._refuse(request)
         read = await inputs.read(request, self.signature, most_bytes=self.most_bytes, folder=self.store.folder())
         made = Job(path, read.arguments, ttl_s=self.ttl_s, folder=read.folder, job_id=job_id)
         made.given = read.given
-        made.chunks = Chunks() if self.signature.streams else None
-        job = await self.arrivals.accept(self.store, made)
+        made.chunks = Chunks(read.folder) if self.signature.streams else None
+        if job_id is not None:
+            made.digest = await repeats.digest(read.given)
+        try:
+            job = await self.arrivals.accept(self.store, made)
+        except (HTTPException, RequestValidationError):
+            read.folder.discard()
+            raise
         if job is not made:
             read.folder.discard()
         if job is None:
@@ -128,7 +139,7 @@ class Jobs:
 
     async def status(self, request: Request) -> Response:
         """`GET /status/{id}?wait=&seen=`: the job, now or once it has moved."""
-        job = self.store.get(request.path_params["job_id"])
+        job = await self.store.get(request.path_params["job_id"])
         if job is None:
             return replies.missing(request, request.path_params["job_id"])
         query = request.query_params
@@ -139,17 +150,18 @@ class Jobs:
 
     async def status_posted(self, request: Request) -> Response:
         """`POST /status`: of one job by `?job_id=`, as older clients ask, or of many by a JSON body."""
-        job_id = request.query_params.get("job_id")
-        if job_id is None:
-            return await self._many(request)
-        name = job_id.strip(" \t\"'?#")
-        job = self.store.get(name)
+        return await (self.status_named(request) if "job_id" in request.query_params else self._many(request))
+
+    async def status_named(self, request: Request) -> Response:
+        """`GET /status?job_id=`: the job, for the oldest clients and for whoever follows `refresh_job_url`."""
+        name = request.query_params.get("job_id", "").strip(" \t\"'?#")
+        job = await self.store.get(name)
         return replies.missing(request, name) if job is None else await replies.job(request, job)
 
     async def _many(self, request: Request) -> Response:
         asked = await _asked(request)
         ids = asked.get("ids", [])
-        found = {name: self.store.get(name) for name in ids}
+        found = {name: await self.store.get(name) for name in ids}
         jobs = [job for job in found.values() if job is not None]
         last = dict(zip(ids, asked.get("seen", [None] * len(ids)), strict=True))
         gone = [name for name, job in found.items() if job is None]
@@ -157,9 +169,14 @@ class Jobs:
         moved = await waiting.for_any(self.store, jobs, [last[job.id] for job in jobs], wait_s)
         return replies.many(moved, gone)
 
+    async def page(self, request: Request) -> Response:
+        """`GET /jobs?state=&endpoint=&since=&limit=&cursor=`: the jobs there are, newest first."""
+        asked = listing.asked(request.query_params)
+        return replies.page(request, await self.store.page(asked), asked)
+
     async def cancel(self, request: Request) -> Response:
         """`POST /cancel/{id}`: end a waiting job, ask a running one to end, leave an ended one."""
-        job = self.store.get(request.path_params["job_id"])
+        job = await self.store.get(request.path_params["job_id"])
         if job is None:
             return replies.missing(request, request.path_params["job_id"])
         self.store.cancel(job)
@@ -168,7 +185,7 @@ class Jobs:
 
     async def file(self, request: Request) -> Response:
         """`GET /jobs/{id}/files/{n}`: one of a result's files, or the part of it that `Range` names."""
-        job = self.store.get(request.path_params["job_id"])
+        job = await self.store.get(request.path_params["job_id"])
         files: Sequence[FileValue] = () if job is None else job.outcome.files
         number = request.path_params["number"]
         if number >= len(files):
@@ -182,7 +199,8 @@ class Jobs:
             part = ranges.asked(_range(request, tag), size)
         except ranges.UnsatisfiableError:
             return replies.no_such_part(size)
-        return replies.file(value, attached=True, part=part, tag=tag)
+        reply = replies.file(value, attached=True, part=part, tag=tag)
+        return replies.headed(reply) if request.method == "HEAD" else reply
 
 
 def _range(request: Request, tag: str) -> str | None:
@@ -198,11 +216,13 @@ class Plain:
     Args:
         signature: What the function takes.
         crew: The threads on which synchronous functions run.
+        fetching: Gets files that lie elsewhere, before the function is called.
         most_bytes: The largest body taken.
     """
 
     signature: Signature
     crew: Crew
+    fetching: Fetching
     most_bytes: int
 
     async def __call__(self, request: Request) -> Response:
@@ -219,11 +239,15 @@ class Plain:
         return response
 
     async def _result(self, read: inputs.Inputs) -> Any:
-        arguments = dict(read.arguments)
+        try:
+            arguments = dict(await self.fetching.ready(self.signature, read.arguments, read.folder))
+        except FileError as error:
+            raise _wrong([{"type": "file_error", "loc": ("body",), "msg": str(error), "input": None}]) from error
         if self.signature.progress is not None:
             arguments[self.signature.progress] = JobProgress()
         if self.signature.asynchronous:
-            return self._sendable(await self._awaited(arguments), read)
+            value = await self._awaited(arguments)
+            return value if isinstance(value, Response) else await plain_async(value, read.folder, kept=False)
         return await self.crew.run(lambda: self._sendable(self.signature.function(**arguments), read))
 
     async def _awaited(self, arguments: Mapping[str, Any]) -> Any:
@@ -234,7 +258,7 @@ class Plain:
             raise RuntimeError(reason(error)) from error
 
     def _sendable(self, value: Any, read: inputs.Inputs) -> Any:
-        return value if isinstance(value, Response) else plain(value, read.folder)
+        return value if isinstance(value, Response) else plain(value, read.folder, kept=False)
 
 
 def _tasks(response: Response) -> list[BackgroundTask]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 from farcall.errors import ConfigError
 
+from farcall_server import descriptors
 from farcall_server.hosts import is_loopback
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8000
-UNLOCKED: Final = (
-    "WARNING: this server can be reached from other machines, and everybody who reaches it may run its functions.\n"
-    "         Set FTAPI_API_KEYS (or FastTaskAPI(api_keys=[…])), or listen on 127.0.0.1.\n"
-)
-
 GRACE_S: Final = 10
 """Seconds that open requests have to end once the server is told to stop; jobs have the app's."""
 
@@ -42,6 +38,7 @@ def serve(app: FastTaskAPI, *, host: str | None = None, port: int | None = None)
         ConfigError: `FTAPI_PORT` is no port number.
         SystemExit: It could not start; the log says why.
     """
+    descriptors.allow_many()
     server = Server(
         app,
         host=host or os.environ.get("FTAPI_HOST") or HOST,
@@ -93,9 +90,8 @@ class Server(uvicorn.Server):
             if self.kept_in:
                 sys.stdout.write(f"Its jobs are kept in {self.kept_in}\n")
             sys.stdout.flush()
-            if not (is_loopback(self.bound[0]) or self.served.api_keys):
-                sys.stderr.write(UNLOCKED)
-                sys.stderr.flush()
+            if not is_loopback(self.bound[0]):
+                self.served.open_door.warn()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer everybody who waits, then stop."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import dataclasses
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -10,39 +10,22 @@ from dataclasses import dataclass
 from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, NotRequired, Required, Union, get_args, get_origin
 
-from farcall import media
 from farcall.errors import UsageError
 from farcall.files import File
 from farcall.spec import REQUIRED, EndpointSpec, Parameter, Place, normalised
-from farcall.wire import Base64Body
 from fastapi.params import Depends
-from pydantic import BeforeValidator, ConfigDict, PydanticUserError, TypeAdapter, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, SchemaValidator
-from starlette.datastructures import UploadFile
 from typing_extensions import TypedDict
 
+from farcall_server import filekinds
 from farcall_server.chunks import is_generator
-from farcall_server.mediatypes import given_media
+from farcall_server.filekinds import FileKind
+from farcall_server.incoming import IncomingFile
 from farcall_server.progress import JobProgress
 
 Form = Literal["text", "list", "value", "file", "files"]
-
-
-def incoming_file(value: Any) -> File:
-    """A file from what a request may hold: an uploaded part, or a `data:` address. Never a path, never a fetch."""
-    if isinstance(value, File):
-        return value
-    if isinstance(value, str) and value.startswith("data:"):
-        file = File.from_url(value)
-        if not isinstance(file.value.body, Base64Body):
-            return file
-        content = base64.b64decode(file.value.body.text, validate=True)
-        return File.from_bytes(content, name=file.name, media_type=file.media_type)
-    raise ValueError("send the file as a multipart part, or as a data: address (data:image/png;base64,…)")
-
-
-IncomingFile = Annotated[File, BeforeValidator(incoming_file), WithJsonSchema({"type": "string", "format": "binary"})]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +35,12 @@ class Field:
     Args:
         form: `text` is taken as it is; `list` may be repeated; `value` is cast; `file` and `files` are uploaded.
         check: Casts and checks this argument alone.
+        holds_files: Whether it is a file, or there may be some in it.
     """
 
     form: Form
     check: TypeAdapter[Any]
+    holds_files: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +55,7 @@ class Signature:
         streams: Whether it yields its output in pieces.
         presets: Defaults that the function does not hold itself, as written by `Field(1)`.
         fields: Parameter name to how it is read from a form.
+        file_kinds: Parameter name to the type of its files; only those that are files, or may hold some.
         adapter: Checks all arguments at once.
         check: The adapter's compiled validator.
     """
@@ -81,6 +67,7 @@ class Signature:
     streams: bool
     presets: Mapping[str, Any]
     fields: Mapping[str, Field]
+    file_kinds: Mapping[str, FileKind]
     adapter: TypeAdapter[dict[str, Any]]
     check: SchemaValidator
 
@@ -111,14 +98,18 @@ def read(function: Callable[..., Any], path: str, *, method: str = "POST", job: 
     if unknown := template - taken.keys():
         raise UsageError(f"{where}: the path names {sorted(unknown)}, which the function does not take.")
     adapter = _adapter(taken, where, extra=extra)
+    kinds = _file_kinds(taken, where)
     return Signature(
         spec=_spec(function, path, taken, method=method, job=job),
-        function=given_media(function, {name: p.annotation for name, p in parameters.items()}),
+        function=function,
         progress=progress,
         asynchronous=_is_asynchronous(inspect.unwrap(function)),
         streams=is_generator(function),
         presets={n: p.default for n, p in taken.items() if p.preset and p.default is not REQUIRED},
-        fields=MappingProxyType({name: Field(form=_form(p.type), check=p.adapter) for name, p in taken.items()}),
+        fields=MappingProxyType(
+            {n: Field(form=_form(p.type), check=p.adapter, holds_files=n in kinds) for n, p in taken.items()}
+        ),
+        file_kinds=MappingProxyType(kinds),
         adapter=adapter,
         check=typing.cast("SchemaValidator", adapter.validator),
     )
@@ -170,7 +161,7 @@ class _Taken:
 
     @classmethod
     def of(cls, parameter: inspect.Parameter, where: str) -> _Taken:
-        kind = Any if parameter.annotation is parameter.empty else media.as_files(parameter.annotation)
+        kind = Any if parameter.annotation is parameter.empty else parameter.annotation
         default = REQUIRED if parameter.default is parameter.empty else parameter.default
         doc = None
         for note in (*getattr(kind, "__metadata__", ()), default):
@@ -189,12 +180,12 @@ class _Taken:
 
 
 def _single(kind: Any, name: str, where: str) -> TypeAdapter[Any]:
-    """The checker of one argument; a `File` in it never takes a path or an address to fetch."""
-    for inner in _walk(kind):
+    """The checker of one argument; a file in it never takes a path."""
+    for inner in map(_plain, _walk(kind)):
         if inner is bytes:
             raise UsageError(f"{where}: {name} is bytes, which JSON and forms cannot hold; take a File.")
-        if isinstance(inner, type) and issubclass(inner, UploadFile):
-            raise UsageError(f"{where}: {name} is an UploadFile, which is closed before a job runs; take a File.")
+        if filekinds.container_of_media(inner):
+            raise UsageError(f"{where}: {name} is a {inner.__name__}; take a list, as in list[ImageFile].")
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(_guarded(kind))
     except PydanticUserError as error:
@@ -202,19 +193,53 @@ def _single(kind: Any, name: str, where: str) -> TypeAdapter[Any]:
     return adapter
 
 
+def _file_kinds(taken: Mapping[str, _Taken], where: str) -> dict[str, FileKind]:
+    """The types of the parameters that are files, or hold some."""
+    found: dict[str, FileKind] = {}
+    for name, parameter in taken.items():
+        kinds = {kind.type: kind for inner in _walk(parameter.type) if (kind := filekinds.of(inner)) is not None}
+        if len(kinds) > 1:
+            named = " and ".join(sorted(kind.__name__ for kind in kinds))
+            raise UsageError(f"{where}: {name} is {named}, and nothing tells which is meant; take one of them.")
+        if kinds or _holds_file_inside(parameter.type, set()):
+            found[name] = next(iter(kinds.values()), filekinds.PLAIN)
+    return found
+
+
+def _holds_file_inside(kind: Any, seen: set[Any]) -> bool:
+    """Whether there is a `File` in a model or dataclass of the type."""
+    for inner in map(_plain, _walk(kind)):
+        if inner is File:
+            return True
+        if not isinstance(inner, type) or inner in seen:
+            continue
+        seen.add(inner)
+        models: Mapping[str, FieldInfo] = getattr(inner, "model_fields", {}) if issubclass(inner, BaseModel) else {}
+        fields = [field.annotation for field in models.values()]
+        if dataclasses.is_dataclass(inner) or typing.is_typeddict(inner):
+            fields += typing.get_type_hints(inner).values()
+        if any(_holds_file_inside(field, seen) for field in fields):
+            return True
+    return False
+
+
 def _guarded(kind: Any) -> Any:
-    """The type with each `File` in it replaced by one that only takes what a request may hold."""
-    if kind is File:
+    """The type with each type of file in it replaced by one that only takes what a request may hold."""
+    if filekinds.of(kind) is not None:
         return IncomingFile
     origin, args = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return Annotated[(_guarded(args[0]), *kind.__metadata__)]
-    if not args or origin is Literal or not any(inner is File for inner in _walk(kind)):
+    if not args or origin is Literal or not _holds_file(kind):
         return kind
     made = tuple(_guarded(arg) for arg in args)
     if origin in (Union, UnionType):
         return Union[made]  # noqa: UP007 - made at run time
     return origin[made if len(made) > 1 else made[0]]
+
+
+def _holds_file(kind: Any) -> bool:
+    return any(filekinds.of(inner) is not None for inner in _walk(kind))
 
 
 def _walk(kind: Any) -> typing.Iterator[Any]:
@@ -247,10 +272,11 @@ def _form(kind: Any) -> Form:
     if options in ((str,), (Any,)):
         return "text"
     options = tuple(o for o in options if o is not NoneType)
-    if any(inner is File for inner in _walk(bare)):
-        return "file" if File in map(_plain, options) else "files"
+    if any(filekinds.of(_plain(option)) is not None for option in options):
+        return "file"
     if len(options) == 1 and _plain(options[0]) in _LISTS:
-        return "list"
+        items = [arg for arg in get_args(options[0]) if arg is not ...]
+        return "files" if items and all(filekinds.of(_plain(item)) is not None for item in items) else "list"
     return "value"
 
 
@@ -292,7 +318,7 @@ def _spec(
             name: Parameter(p.type, default=p.default, place=Place.PATH if name in template else place, doc=p.doc)
             for name, p in taken.items()
         },
-        result=None if returned is inspect.Signature.empty else media.as_files(returned),
+        result=None if returned is inspect.Signature.empty else returned,
         doc=inspect.getdoc(function) or "",
         job=job,
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from farcall_server.hookspecs import Options
+from farcall_server.isolation import in_worker
 
 if TYPE_CHECKING:
     from farcall_server.app import FastTaskAPI
@@ -31,7 +32,7 @@ def is_held(app: FastTaskAPI, options: Options) -> bool:
     if _loading:
         _loading[-1].setdefault(app, options)
         return True
-    return _imported_by_child()
+    return in_worker() or _imported_by_child()
 
 
 def _imported_by_child() -> bool:

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from farcall_fasttaskapi.envelope import render_chunk
 from pydantic_core import to_json
@@ -15,8 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from farcall_server import replies, waiting
-from farcall_server.outputs import files_of
-from farcall_server.queue import Job, Listener, Store
+from farcall_server.chunks import Chunks, json_of
+from farcall_server.job import Job
+from farcall_server.listeners import Listener
+from farcall_server.queue import Store
 
 KEEP_ALIVE_S: Final = 15.0
 """Seconds of silence after which a comment is sent, so that no proxy takes the stream for dead."""
@@ -66,7 +68,7 @@ class Streams:
 
     async def __call__(self, request: Request) -> Response:
         """`GET /stream/{id}`: events from the start, or from after the one named by `Last-Event-ID`."""
-        job = self.store.get(request.path_params["job_id"])
+        job = await self.store.get(request.path_params["job_id"])
         if job is None:
             return replies.missing(request, request.path_params["job_id"])
         place = _Place.after(request.headers.get("last-event-id"))
@@ -108,27 +110,28 @@ async def moved(store: Store, job: Job, *, chunks: int, revision: int, wait_s: f
         changed.cancel()
         if output is not None:
             output.forget(listener)
-    return job.revision != revision or (output is not None and len(output.values) > chunks)
+    return job.revision != revision or (output is not None and output.count > chunks)
 
 
 async def _pieces(job: Job, place: _Place, *, own: bool) -> AsyncIterator[bytes]:
     """The pieces of output that have come since, several of them in one write where they come fast."""
-    ready = bytearray()
-    while job.chunks is not None and place.chunks < len(job.chunks.values):
-        value = job.chunks.values[place.chunks]
-        place.chunks += 1
-        ready += await _piece(value, str(place), own=own)
-        if len(ready) >= WRITE_BYTES:
-            yield bytes(ready)
-            ready.clear()
-            await asyncio.sleep(0)  # a stream that is always ready to be written holds up nobody else
+    chunks, ready = job.chunks, bytearray()
+    while chunks is not None and place.chunks < chunks.count:
+        for line in await chunks.read(place.chunks):
+            place.chunks += 1
+            ready += await _piece(chunks, line, str(place), own=own)
+            if len(ready) >= WRITE_BYTES:
+                yield bytes(ready)
+                ready.clear()
+                await asyncio.sleep(0)  # a stream that is always ready to be written holds up nobody else
     if ready:
         yield bytes(ready)
 
 
-async def _piece(value: Any, event_id: str, *, own: bool) -> bytes:
-    if not files_of(value):
-        return _event(to_json(value), event_id=event_id)
+async def _piece(chunks: Chunks, line: bytes, event_id: str, *, own: bool) -> bytes:
+    if (plain := json_of(line)) is not None:
+        return _event(plain, event_id=event_id)
+    value = chunks.value(line)
     if own:
         return _event(to_json(render_chunk(await replies.written_out(value))), name="chunk", event_id=event_id)
     return _event(to_json(await replies.with_file_objects(value)), event_id=event_id)

@@ -1,4 +1,4 @@
-"""A multipart body read piece by piece: texts in memory, files on disk, nothing held whole."""
+"""A multipart body read piece by piece: what is small in memory, the rest on the disk, nothing held whole."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -20,7 +21,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.exceptions import HTTPException
 
 IN_MEMORY_BYTES: Final = 64 * 1024
-"""A file up to this size stays in memory; a larger one goes to disk."""
+"""A file or a text up to this size stays in memory; a larger one goes to disk."""
 
 WRITE_BYTES: Final = 256 * 1024
 MOST_PARTS: Final = 1000
@@ -34,7 +35,20 @@ def is_media_type(text: str) -> bool:
     return _MEDIA_TYPE.fullmatch(text.partition(";")[0].strip()) is not None and text.isascii() and text.isprintable()
 
 
-Pair = tuple[str, str | File]
+@dataclass(frozen=True, slots=True)
+class LongText:
+    """A form's text that lies on the disk.
+
+    Args:
+        path: Where.
+        size: Bytes.
+    """
+
+    path: str
+    size: int
+
+
+Pair = tuple[str, str | LongText | File]
 
 
 class MultipartError(ValueError):
@@ -47,11 +61,14 @@ class Folder:
     Args:
         place: Where they go and stay until they are discarded; None: to a temporary folder, and they go when it goes,
             at the latest at exit.
+        new: Whether nothing can be there yet, so that nobody need look.
     """
 
-    def __init__(self, place: Path | None = None) -> None:
+    __slots__ = ("__weakref__", "_count", "_path", "_place", "_remove")
+
+    def __init__(self, place: Path | None = None, *, new: bool = False) -> None:
         self._place = place
-        self._path: Path | None = place if place is not None and place.exists() else None
+        self._path: Path | None = place if place is not None and not new and place.exists() else None
         self._remove: weakref.finalize[..., Folder] | None = None
         self._count = 0
 
@@ -86,11 +103,15 @@ class Folder:
     def relative(self, path: str) -> str:
         """A file's path as it is noted: within the folder, if it lies there."""
         place = Path(path)
-        return place.name if place.parent == self._path else str(place.absolute())
+        return place.name if self.holds(path) else str(place.absolute())
 
     def absolute(self, path: str) -> str:
         """The path that was noted as `path`."""
         return str(self.path() / path) if not Path(path).is_absolute() else path
+
+    def holds(self, path: str) -> bool:
+        """Whether a file lies in it."""
+        return Path(path).parent == self._path
 
     def others(self, paths: Collection[str]) -> list[Path]:
         """The files in it but these."""
@@ -109,18 +130,16 @@ class Folder:
             shutil.rmtree(self._path, ignore_errors=True)
 
 
-async def multipart(
-    pieces: AsyncIterator[bytes], boundary: bytes, folder: Folder, *, most_text_bytes: int
-) -> list[Pair]:
+async def multipart(pieces: AsyncIterator[bytes], boundary: bytes, folder: Folder) -> list[Pair]:
     """Every part's name with its text or file, in order.
 
     Raises:
         MultipartError: The body is no multipart.
-        HTTPException: 413, its texts or its parts are too many.
+        HTTPException: 413, its parts are too many.
     """
     if not boundary:
         raise MultipartError("the content type names no boundary")
-    reading = _Reading(folder, most_text_bytes)
+    reading = _Reading(folder)
     try:
         parser = MultipartParser(boundary, reading.callbacks())
         async for piece in pieces:
@@ -168,6 +187,8 @@ class _Part:
 
     def pair(self) -> Pair:
         """The part's name, and its text or file."""
+        if self.filename is None and self.handle is not None:
+            return self.name, LongText(self.handle.name, self.size)
         if self.filename is None or (self.unnamed and not self.size):  # a browser's empty file field
             return self.name, self.pending.decode("utf-8", "replace")
         body = BytesBody(bytes(self.pending)) if self.handle is None else PathBody(self.handle.name, self.size)
@@ -184,9 +205,8 @@ class _Part:
 class _Reading:
     """What the parser calls as it goes through the body."""
 
-    def __init__(self, folder: Folder, most_text_bytes: int) -> None:
+    def __init__(self, folder: Folder) -> None:
         self.folder = folder
-        self.text_left = most_text_bytes
         self.header_left = MOST_HEADER_BYTES
         self.parts: list[_Part] = []
         self.field = bytearray()
@@ -236,10 +256,6 @@ class _Reading:
         part = self.parts[-1]
         part.pending += data[start:end]
         part.size += end - start
-        if part.filename is None:
-            self.text_left -= end - start
-            if self.text_left < 0:
-                raise HTTPException(413, "The form's texts are too large; send large values as file parts.")
 
     def end(self) -> None:
         self.ended = True
@@ -248,10 +264,10 @@ class _Reading:
         """Bring to disk what is too large to stay in memory.
 
         Args:
-            most_bytes: How much of a file that is already on disk may wait in memory.
+            most_bytes: How much of a part that is already on disk may wait in memory.
         """
         for part in self.parts:
-            if part.filename is not None and self._due(part, most_bytes):
+            if self._due(part, most_bytes):
                 await threads.run(part.write, self.folder)
             if part.handle is not None and part is not self.parts[-1]:
                 part.handle.close()

@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from farcall_server.queue import Job, Store
+from farcall_server.job import Job
+from farcall_server.queue import Store
 
 LONGEST_S: Final = 60.0
 """Seconds; a longer wait is cut to this."""

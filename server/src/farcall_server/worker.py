@@ -4,91 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
-import threading
-import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol
 
-from farcall.errors import JobCancelled
 from farcall.jobs import State
 
-from farcall_server.chunks import awaited, drained
-from farcall_server.outputs import files_of, plain
+from farcall_server.arguments import Fetching, converted
+from farcall_server.crew import Crew
+from farcall_server.draining import JobOutput, awaited, drained
+from farcall_server.job import Job, Outcome
+from farcall_server.outcomes import failed, succeeded, succeeded_async
 from farcall_server.progress import JobProgress
-from farcall_server.queue import Job, Listener, Outcome, Store
+from farcall_server.queue import Store
 from farcall_server.signature import Signature
-from farcall_server.texts import sendable
-from farcall_server.uploads import Folder
-
-T = TypeVar("T")
-
-LONGEST_TRACEBACK: Final = 20_000
-"""Characters; the end is kept, where the cause stands."""
-
-
-class Crew:
-    """Daemon threads that start when they are needed and never keep the program alive.
-
-    Not asyncio's default executor: its threads are joined at exit, so that one long function would hold up the end.
-
-    Args:
-        most: How many threads there may be.
-        name: What they are called in a debugger.
-    """
-
-    def __init__(self, most: int, name: str) -> None:
-        self.most, self.name = most, name
-        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._threads = 0
-        self._pending = 0
-
-    def put(self, work: Callable[[], None]) -> None:
-        """Have a thread do this; it must not raise."""
-        with self._lock:
-            self._pending += 1
-            starting = self._pending > self._threads and self._threads < self.most
-            self._threads += starting
-        self._work.put(work)
-        if starting:
-            threading.Thread(target=self._run, name=self.name, daemon=True).start()
-
-    def _run(self) -> None:
-        while (work := self._work.get()) is not None:
-            work()
-            with self._lock:
-                self._pending -= 1
-
-    async def run(self, function: Callable[[], T]) -> T:
-        """Call a function on a thread and await what it returns or raises."""
-        listener = Listener()
-        done: list[tuple[T | None, BaseException | None]] = []
-
-        def work() -> None:
-            try:
-                done.append((function(), None))
-            except BaseException as error:  # noqa: BLE001 - carried over to the awaiting side
-                done.append((None, error))
-            listener.tell()
-
-        self.put(work)
-        await listener.future
-        result, error = done[0]
-        if isinstance(error, Exception):
-            raise error
-        if error is not None:  # a SystemExit would stop the server
-            raise RuntimeError(reason(error)) from error
-        return result  # type: ignore[return-value]  # T may include None
-
-    def close(self) -> None:
-        """Let the threads end, each after what it does now. The crew may be used again."""
-        with self._lock:
-            leaving, self._threads, self._pending = self._threads, 0, 0
-            work, self._work = self._work, queue.SimpleQueue()
-        for _ in range(leaving):
-            work.put(None)
 
 
 class Lane(Protocol):
@@ -98,25 +28,55 @@ class Lane(Protocol):
         """A job was accepted: have it run as soon as there is room. Called on the event loop."""
         ...
 
+    def again(self) -> None:
+        """A job that could not run before may run now. From any thread."""
+        ...
+
     async def close(self) -> None:
         """Stop what can be stopped; what cannot is left to its daemon thread."""
         ...
 
 
-def lane(signature: Signature, store: Store, *, concurrency: int, timeout_s: float | None = None) -> Lane:
-    """The lane that fits a function's kind.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What an endpoint runs.
 
     Args:
         signature: The function.
         store: Where its jobs come from.
-        concurrency: How many may run at once.
+        fetching: Gets files that lie elsewhere, before the function runs.
+        concurrency: How many jobs may run at once.
         timeout_s: Seconds after which a running job ends as timed out; None: never.
     """
-    kind = LoopLane if signature.asynchronous else ThreadLane
-    return kind(signature, store, concurrency=concurrency, timeout_s=timeout_s)
+
+    signature: Signature
+    store: Store
+    fetching: Fetching
+    concurrency: int
+    timeout_s: float | None = None
+
+    @property
+    def path(self) -> str:
+        """The endpoint's."""
+        return self.signature.spec.path
+
+    def deadline(self, loop: asyncio.AbstractEventLoop | None, job: Job) -> Deadline | None:
+        """What ends a job that begins now; None if nothing does."""
+        return None if self.timeout_s is None or loop is None else Deadline(loop, self.store, job, self.timeout_s)
+
+    def call(self, job: Job, values: Mapping[str, Any]) -> Any:
+        """Call the function."""
+        if self.signature.progress is None:
+            return self.signature.function(**values)
+        return self.signature.function(**values, **{self.signature.progress: JobProgress(_Report(self.store, job))})
+
+    def finish(self, job: Job, outcome: Outcome) -> None:
+        """End the job, or have it wait for another run if it failed and has one left."""
+        if not (outcome.state is State.FAILED and self.store.retry(job)):
+            self.store.finish(job, outcome)
 
 
-class _Deadline:
+class Deadline:
     """Ends a job that runs for too long; armed from any thread, kept by the event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, store: Store, job: Job, timeout_s: float) -> None:
@@ -142,34 +102,46 @@ class _Deadline:
 
 
 class ThreadLane:
-    """Runs a synchronous function, on as many threads as it may run at once."""
+    """Runs a synchronous function, on as many threads as it may run at once.
 
-    def __init__(self, signature: Signature, store: Store, *, concurrency: int, timeout_s: float | None = None) -> None:
-        self.signature, self.store, self.timeout_s = signature, store, timeout_s
+    Args:
+        work: What is run.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.crew = Crew(concurrency, f"farcall-job {signature.spec.path}")
+        self.crew = Crew(work.concurrency, f"farcall-job {work.path}")
 
     def wake(self) -> None:
         """A job was accepted: have it run as soon as a thread is free."""
         self.loop = asyncio.get_running_loop()
+        self.again()
+
+    def again(self) -> None:
+        """A job that could not run before may run now."""
         self.crew.put(self._next)
 
     def _next(self) -> None:
-        job = self.store.start(self.signature.spec.path)
-        if job is None:  # it was cancelled while it waited
-            return
-        deadline = None
-        if self.timeout_s is not None and self.loop is not None:
-            deadline = _Deadline(self.loop, self.store, job, self.timeout_s)
+        job = self.work.store.start(self.work.path)
+        if job is not None:  # else it was cancelled while it waited, or has to wait on
+            self._run(job, self._outcome)
+
+    def _run(self, job: Job, perform: Callable[[Job], Outcome]) -> None:
+        deadline = self.work.deadline(self.loop, job)
         try:
-            result = self.signature.function(**_arguments(self.signature, self.store, job))
-            outcome = _succeeded(drained(result, self.store, job), job.folder)
+            outcome = perform(job)
         except BaseException as error:  # noqa: BLE001 - a user's function may raise anything; the server goes on
-            outcome = _failed(error, cancelling=job.cancelling)
+            outcome = failed(error, cancelling=job.cancelling)
         if deadline is not None:
             deadline.over()
-        if not _finish(self.store, job, outcome):
-            self.crew.put(self._next)
+        self.work.finish(job, outcome)
+
+    def _outcome(self, job: Job) -> Outcome:
+        """What becomes of the job; may raise what its function raises."""
+        work = self.work
+        values = converted(work.signature, work.fetching.from_thread(work.signature, job, self.loop))
+        return succeeded(drained(work.call(job, values), JobOutput(work.store, job)), job.folder)
 
     async def close(self) -> None:
         """Let the threads end after what they do now."""
@@ -177,36 +149,49 @@ class ThreadLane:
 
 
 class LoopLane:
-    """Runs an asynchronous function on the event loop, as many times at once as it may."""
+    """Runs an asynchronous function on the event loop, as many times at once as it may.
 
-    def __init__(self, signature: Signature, store: Store, *, concurrency: int, timeout_s: float | None = None) -> None:
-        self.signature, self.store, self.concurrency, self.timeout_s = signature, store, concurrency, timeout_s
+    Args:
+        work: What is run.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.tasks: set[asyncio.Task[Outcome]] = set()
         self.closed = False
 
     def wake(self) -> None:
         """A job was accepted: have it run as soon as there is room."""
-        loop = asyncio.get_running_loop()
-        while len(self.tasks) < self.concurrency and (job := self.store.start(self.signature.spec.path)):
+        loop = self.loop = asyncio.get_running_loop()
+        while len(self.tasks) < self.work.concurrency and (job := self.work.store.start(self.work.path)):
             task = loop.create_task(self._run(job))
             job.stop = partial(_cancel, loop, task)
             self.tasks.add(task)
-            deadline = None if self.timeout_s is None else _Deadline(loop, self.store, job, self.timeout_s)
-            task.add_done_callback(partial(self._done, job, deadline))
+            task.add_done_callback(partial(self._done, job, self.work.deadline(loop, job)))
+
+    def again(self) -> None:
+        """A job that could not run before may run now."""
+        if self.loop is not None and not self.closed:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the server with it
+                self.loop.call_soon_threadsafe(self.wake)
 
     async def _run(self, job: Job) -> Outcome:
+        work = self.work
         try:
-            result = self.signature.function(**_arguments(self.signature, self.store, job))
-            return _succeeded(await awaited(result, self.store, job), job.folder)
+            values = job.arguments
+            if work.signature.file_kinds:
+                values = await work.fetching.ready(work.signature, values, job.folder)
+            return await succeeded_async(await awaited(work.call(job, values), JobOutput(work.store, job)), job.folder)
         except BaseException as error:  # noqa: BLE001 - as above; also the cancellation a client asked for
-            return _failed(error, cancelling=job.cancelling)
+            return failed(error, cancelling=job.cancelling)
 
-    def _done(self, job: Job, deadline: _Deadline | None, task: asyncio.Task[Outcome]) -> None:
+    def _done(self, job: Job, deadline: Deadline | None, task: asyncio.Task[Outcome]) -> None:
         self.tasks.discard(task)
         if deadline is not None:
             deadline.over()
         # A task cancelled before its first step never enters _run.
-        _finish(self.store, job, Outcome(state=State.CANCELLED) if task.cancelled() else task.result())
+        self.work.finish(job, Outcome(state=State.CANCELLED) if task.cancelled() else task.result())
         if not self.closed:
             self.wake()
 
@@ -238,51 +223,3 @@ class _Report:
 
     def tell(self, *, progress: float | None = None, message: str | None = None, line: str | None = None) -> None:
         self.store.update(self.job, progress=progress, message=message, line=line)
-
-
-def _arguments(signature: Signature, store: Store, job: Job) -> Mapping[str, Any]:
-    if signature.progress is None:
-        return job.arguments
-    return {**job.arguments, signature.progress: JobProgress(_Report(store, job))}
-
-
-def _finish(store: Store, job: Job, outcome: Outcome) -> bool:
-    """End the job. False: it failed, and waits for another run."""
-    if outcome.state is State.FAILED and store.retry(job):
-        return False
-    store.finish(job, outcome)
-    return True
-
-
-def _succeeded(value: Any, folder: Folder) -> Outcome:
-    result = plain(value, folder)
-    return Outcome(state=State.SUCCEEDED, result=result, files=files_of(result))
-
-
-def _failed(error: BaseException, *, cancelling: bool) -> Outcome:
-    if cancelling and isinstance(error, asyncio.CancelledError | JobCancelled):
-        return Outcome(state=State.CANCELLED)
-    return Outcome(
-        state=State.FAILED, error=reason(error), error_type=type(error).__name__, traceback=_traceback(error)
-    )
-
-
-def reason(error: BaseException) -> str:
-    """Why a function failed, in its own words; for one that called `sys.exit` that it did."""
-    if isinstance(error, SystemExit):
-        return f"The function ended with SystemExit({error.code!r})."
-    try:
-        return sendable(str(error)) or type(error).__name__
-    except Exception:  # noqa: BLE001 - an exception's __str__ is a user's code too
-        return type(error).__name__
-
-
-def _traceback(error: BaseException) -> str:
-    """The traceback from the user's function on, without the lines of ours that called it."""
-    shown = error.__traceback__
-    while shown is not None and shown.tb_frame.f_globals.get("__name__", "").startswith("farcall_server."):
-        shown = shown.tb_next
-    try:
-        return sendable("".join(traceback.format_exception(type(error), error, shown))[-LONGEST_TRACEBACK:])
-    except Exception:  # noqa: BLE001 - as above
-        return type(error).__name__

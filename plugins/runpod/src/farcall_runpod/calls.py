@@ -9,7 +9,7 @@ from typing import Any, Final
 from farcall.errors import UnknownEndpoint, UsageError
 from farcall.jobs import Chunk, Snapshot, State
 from farcall_server.inprocess import InProcess, raised
-from farcall_server.queue import Job
+from farcall_server.job import Job
 
 DESCRIPTION: Final = "openapi.json"
 """The path under which a worker describes itself."""

@@ -1,0 +1,97 @@
+"""A queue's database: its tables, and transactions that only the owner can make."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from farcall.errors import ConfigError
+
+VERSION: Final = 2
+"""Of the tables; a database with others is refused."""
+
+_SCHEMA: Final = f"""
+CREATE TABLE IF NOT EXISTS fence (number INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, endpoint TEXT NOT NULL, folder TEXT NOT NULL,
+    body TEXT, fields TEXT, created REAL NOT NULL, ttl_s REAL NOT NULL, begun INTEGER NOT NULL DEFAULT 0,
+    digest TEXT);
+CREATE INDEX IF NOT EXISTS jobs_by_endpoint ON jobs (endpoint);
+CREATE TABLE IF NOT EXISTS notes (id TEXT PRIMARY KEY, look TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ends (
+    id TEXT PRIMARY KEY, number INTEGER NOT NULL, state TEXT NOT NULL, look TEXT NOT NULL, result TEXT,
+    expires REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS ends_by_state ON ends (state, number);
+PRAGMA user_version = {VERSION};
+"""
+
+
+class FencedError(OSError):
+    """The store has another owner by now; nothing of ours may be written any more."""
+
+
+def connect(database: Path) -> sqlite3.Connection:
+    """A connection to the database, which is made now if there is none; for any one thread at a time."""
+    os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
+    made = sqlite3.connect(database, isolation_level=None, check_same_thread=False, cached_statements=32)
+    made.execute("PRAGMA journal_mode=WAL")
+    made.execute("PRAGMA synchronous=NORMAL")
+    return made
+
+
+def prepare(writer: sqlite3.Connection) -> int:
+    """Make the tables if there are none, and return the owner's number: one more than the last owner's.
+
+    Raises:
+        ConfigError: The database has tables of another version.
+    """
+    version = writer.execute("PRAGMA user_version").fetchone()[0]
+    tables = writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables and version != VERSION:
+        raise ConfigError(
+            f"The queue was made by another version of the server (tables of version {version}, not {VERSION}). "
+            "Move it away, or name another one."
+        )
+    writer.executescript(_SCHEMA)
+    last = writer.execute("SELECT max(number) FROM fence").fetchone()[0] or 0
+    with Transaction(writer):
+        writer.execute("DELETE FROM fence")
+        writer.execute("INSERT INTO fence VALUES (?)", (last + 1,))
+    return int(last) + 1
+
+
+class Transaction:
+    """All or nothing, and nothing once another owns the store.
+
+    Args:
+        connection: The one that writes.
+        number: The owner's; 0: not looked at.
+
+    Raises:
+        FencedError: On entering; another server is the owner by now.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, number: int = 0) -> None:
+        self.connection, self.number = connection, number
+
+    def __enter__(self) -> None:
+        self.connection.execute("BEGIN IMMEDIATE")
+        if self.number and self.connection.execute("SELECT number FROM fence").fetchone() != (self.number,):
+            self.connection.execute("ROLLBACK")
+            raise FencedError("another server has taken the store over")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            try:
+                self.connection.execute("COMMIT")
+            except sqlite3.Error:
+                self._roll_back()
+                raise
+        else:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self.connection.in_transaction:  # SQLite has rolled back already where the disk was full
+            self.connection.execute("ROLLBACK")
