@@ -147,6 +147,7 @@ JOB_ROUTES = [
     ("POST", "/status"),
     ("POST", "/cancel/{id}"),
     ("GET", "/jobs/{id}/files/0"),
+    ("GET", "/jobs"),
 ]
 
 

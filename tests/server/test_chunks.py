@@ -77,6 +77,21 @@ def test_pieces_are_found_again_by_the_next_server_but_for_one_that_was_half_wri
     assert Chunks.left(Folder(tmp_path / "nothing")) is None
 
 
+def test_a_long_output_is_not_read_through_to_be_found_again(tmp_path, monkeypatch):
+    filled(Folder(tmp_path / "job"), 700).close()
+    monkeypatch.setattr(Chunks, "_index", None)  # what notes a line as it is read
+    found = Chunks.left(Folder(tmp_path / "job"))
+    assert found.count == 700
+    assert [n for n, _ in asyncio.run(every(found, 500))] == list(range(500, 700))
+
+
+@pytest.mark.parametrize("wrong", [b"", b"x" * 15, b"\x07" * 48])
+def test_an_index_that_does_not_fit_is_made_anew(tmp_path, wrong):
+    filled(Folder(tmp_path / "job"), 300).close()
+    (tmp_path / "job" / "chunks.index").write_bytes(wrong)
+    assert len(asyncio.run(every(Chunks.left(Folder(tmp_path / "job"))))) == 300
+
+
 def test_a_new_run_forgets_what_a_killed_server_has_left(tmp_path):
     filled(Folder(tmp_path / "job"), 700).close()
     again = filled(Folder(tmp_path / "job"), 2)

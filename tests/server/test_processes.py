@@ -327,6 +327,15 @@ def test_a_killed_servers_processes_die_with_it(own):
     assert gone(job["message"].split()[0])
 
 
+def test_a_call_that_waited_for_a_process_runs_after_a_kill_and_the_running_one_fails_with_the_reason(own):
+    running = own.begun("/deaf")
+    waiting = own.client.post("/deaf", json={"stop": True}, headers=OWN).json()
+    own.stop()
+    own.start([sys.executable, str(own.place / "service.py")])
+    assert own.end(own.look(running))["error"]["message"] == "server stopped while running"
+    assert own.end(own.look(waiting))["state"] == "succeeded"
+
+
 def test_a_server_that_stops_leaves_no_process_behind(own):
     idle, busy = own.now("/pid")["result"], own.begun("/deaf")["message"].split()
     own.process.send_signal(signal.SIGTERM)

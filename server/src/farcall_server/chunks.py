@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import struct
 import threading
 from array import array
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ MOST_WHOLE_BYTES: Final = 64 * 1024 * 1024
 
 READ_BYTES: Final = 64 * 1024
 _EVERY: Final = 256
+_INDEX: Final = struct.Struct("QQ")  # how many pieces, and the file's size; the marks follow
 _PLAIN: Final = b"V"
 _WITH_FILES: Final = b"F"
 
@@ -83,12 +85,26 @@ class Chunks:
         made = cls(folder)
         if not folder or not made.path.exists():
             return None
-        with made.path.open("rb") as source:
-            for line in source:
-                if line.endswith(b"\n"):  # else it was being written when the server was killed
-                    made._index(line)
+        if not made._read_index():
+            with made.path.open("rb") as source:
+                for line in source:
+                    if line.endswith(b"\n"):  # else it was being written when the server was killed
+                        made._index(line)
         made.count = made._first
         return made
+
+    def _read_index(self) -> bool:
+        """Take the index that `close` has written. False: there is none that fits."""
+        try:
+            content = self.index_path.read_bytes()
+            first, size = _INDEX.unpack_from(content)
+            marks = array("Q", content[_INDEX.size :])
+        except (OSError, struct.error, ValueError):
+            return False
+        if size != self.path.stat().st_size or len(marks) != -(-first // _EVERY):
+            return False
+        self._first, self._size, self._marks = first, size, marks
+        return True
 
     @property
     def path(self) -> Path:
@@ -96,9 +112,14 @@ class Chunks:
         return self._folder.path() / "chunks"
 
     @property
+    def index_path(self) -> Path:
+        """Where `close` writes what it takes to find a piece in the file."""
+        return self._folder.path() / "chunks.index"
+
+    @property
     def paths(self) -> AbstractSet[str]:
         """The files without which it cannot be read."""
-        return {*self._paths, str(self.path)} if self._first else self._paths
+        return {*self._paths, str(self.path), str(self.index_path)} if self._first else self._paths
 
     # --- writing
 
@@ -147,6 +168,8 @@ class Chunks:
         """No more comes. Blocks while it is brought to where it outlives the process."""
         if self._folder.name:
             self.spill()
+            if self._first:
+                self.index_path.write_bytes(_INDEX.pack(self._first, self._size) + self._marks.tobytes())
 
     # --- reading
 
