@@ -234,3 +234,18 @@ async def test_two_services_at_one_address_share_the_budget_of_looks():
             await asyncio.gather(*jobs)
     looks = host.times("look")
     assert max(sum(at <= later < at + 1 for later in looks) for at in looks) <= 11
+
+
+@virtual
+async def test_jobs_that_are_left_of_a_crowd_are_seen_as_soon_as_if_they_were_alone():
+    host = Host()
+    facts = {"poll_per_s": 20.0, "poll_min_s": 0.5, "poll_max_s": 1.0}
+    async with connected(host, Ticks(**facts), endpoints=[ENDPOINT, OTHER]) as svc:
+        crowd = [await svc.go.submit(takes_s=5) for _ in range(200)]
+        longest = await svc.other.submit(takes_s=600)
+        left = [await svc.other.submit(takes_s=18) for _ in range(10)]
+        await asyncio.gather(*crowd)
+        assert host.now < 17
+        await asyncio.gather(*left)
+        assert host.now < 18 + 2
+        await longest.cancel()

@@ -90,3 +90,15 @@ def test_a_job_can_be_made_due_sooner_and_not_later(waiting):
     waiting.not_later(first, 3.0)
     assert waiting.first_due() == 3.0
     assert waiting.take(2, 9.0) == [first]
+
+
+def test_all_can_be_made_due_a_pause_after_their_last_look(waiting):
+    looked_at, never = job(waiting, 1.0), job(waiting, 99.0)
+    assert waiting.take(1, 1.0) == [looked_at]
+    looked_at.due = 99.0
+    waiting.put(looked_at)
+    waiting.hasten(2.0, rest(5.0))
+    assert waiting.first_due() == 6.0
+    assert waiting.take(1, 6.0) == [looked_at]
+    assert waiting.first_due() == 7.0
+    assert waiting.take(1, 7.0) == [never]

@@ -28,7 +28,7 @@ def places(voice, runpod_emulator, own_home):
     table = (EXAMPLE / "farcall.toml").read_text()
     table = table.replace("http://127.0.0.1:8000", served.url).replace("http://127.0.0.1:8010/v2/voice", emulator.url)
     (own_home / "farcall.toml").write_text(table)
-    yield own_home
+    yield own_home, emulator
     served.stop()
 
 
@@ -44,19 +44,23 @@ def farcall(*words):
 
 
 def test_the_same_program_calls_the_voice_here_and_as_a_worker(places):
+    home, emulator = places
     here = run(str(EXAMPLE / "call.py"))
     there = run(str(EXAMPLE / "call.py"), FARCALL_PROFILE="emulator")
     assert here.splitlines()[-6:] == there.splitlines()[-6:] == ["HELLO"] * 5 + ["one  two  three "]
     assert "speaking" in here
     assert "speaking" in there
     assert farcall("check", "voice", "--profile", "emulator") == "voice offers the same under 'emulator'.\n"
+    jobs = emulator.requests["run"] + emulator.requests["runsync"]
     listed = [line.split("│") for line in farcall("services").splitlines() if line.startswith("│")]
     rows = {row[2].strip(): [cell.strip() for cell in row[3:7]] for row in listed}
     assert rows[""][0] == "fasttaskapi"
     assert rows[""][3] == "yes"
     assert (rows["emulator"][0], rows["emulator"][2], rows["emulator"][3]) == ("runpod", "RUNPOD_API_KEY", "yes")
+    assert emulator.requests["run"] + emulator.requests["runsync"] == jobs  # asking who answers starts no worker
+    assert emulator.requests["health"] == 1
     called = farcall("call", "voice", "speak", "text=hi", "--profile", "emulator")
-    assert (places / called.strip().strip('"')).read_text() == "HI"
+    assert (home / called.strip().strip('"')).read_text() == "HI"
 
 
 def test_what_the_image_copies_is_there_and_is_not_ignored():

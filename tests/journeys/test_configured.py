@@ -81,6 +81,14 @@ def test_a_difference_is_named_and_fails_the_command(configured):
     assert result.stdout == "speak: 'times' is 1 if not given, and is 2 if not given under 'prod'.\n"
 
 
+def test_a_description_that_is_not_the_services_own_is_told_from_one_that_is(configured, serve):
+    url = serve(voice()).url
+    configured(voice(), voice(default=2), f'spec = "{url}"')
+    result = run("check", "voice", "--profile", "prod")
+    assert (result.exit_code, result.stdout) == (0, "voice offers the same under 'prod'.\n")
+    assert "Under 'prod' the configuration says what is offered" in result.stderr
+
+
 def test_a_profile_that_there_is_not_is_no_success(configured):
     configured(voice(), None)
     result = run("check", "voice", "--profile", "prd")

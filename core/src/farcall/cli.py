@@ -157,8 +157,13 @@ def check(
 ) -> None:
     """Compare what a service offers under a profile with what it offers without; exit with 1 if that differs."""
     import farcall
+    from farcall import config
     from farcall.differences import differences
 
+    binding = config.load().binding(service, profile)
+    if binding.spec is not None or binding.endpoints:
+        said = f"Under {profile!r} the configuration says what is offered (spec, endpoints): the service is not asked."
+        typer.echo(said, err=True)
     with farcall.connect(service, profile="") as here, farcall.connect(service, profile=profile) as there:
         one, other = ([e.spec for e in svc.endpoints.values()] for svc in (here, there))
     found = list(differences(one, other, there=f"under {profile!r}"))

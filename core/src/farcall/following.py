@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from farcall.tracking import Tracked
 
 HELD_OPEN: Final = 32
-"""Looks a service holds open for us at once."""
+"""Looks a service holds open for us at once; more jobs than that are a crowd."""
 LOOKS_AT_ONCE: Final = 64
 GATHERING_S: Final = 0.01
 """How long jobs are gathered before one request asks for all of them."""
@@ -62,6 +62,8 @@ class Follower:
         self._given_up: set[asyncio.Task[None]] = set()
         self._dispatcher: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
+        self._crowd = 0
+        """How many jobs waited when pauses were last made shorter, or since."""
         self._pace = _pace(engine.loop, engine.facts.url)
 
     def add(self, tracked: Tracked) -> None:
@@ -198,11 +200,16 @@ class Follower:
         oldest = self._waiting.oldest(endpoint)
         if oldest is not None:
             self._waiting.not_later(oldest, now + self._step(oldest, now) * NEXT)
+        if len(self._waiting) < self._crowd / 2:
+            self._crowd = len(self._waiting)
+            self._waiting.hasten(now, lambda other: self._pause_of(other, now))
         self._news.set()
 
     def _crowd_s(self) -> float:
-        """Seconds in which every job that waits can have an ordinary look, within the budget."""
-        return len(self._waiting) / (self._engine.facts.poll_per_s * ORDINARY)
+        """Seconds in which each of a crowd can have an ordinary look, within their share of the budget."""
+        count = len(self._waiting)
+        self._crowd = max(self._crowd, count)
+        return 0.0 if count <= HELD_OPEN else count / (self._engine.facts.poll_per_s * ORDINARY)
 
     def _pause_of(self, tracked: Tracked, now: float) -> float:
         """Seconds until the next ordinary look at a job."""

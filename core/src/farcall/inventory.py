@@ -9,14 +9,15 @@ from typing import Final
 from farcall.binding import Binding
 from farcall.config import Config
 from farcall.connecting import check_options, open_engine
+from farcall.engine import Engine
 from farcall.errors import FarcallError
-from farcall.hookspecs import ProviderFacts
+from farcall.hookspecs import Flow, ProviderFacts
 from farcall.jobs import Step
 from farcall.keys import key_place
 from farcall.provider import provider
 from farcall.sources import Wish
-from farcall.spec import HOSTS_OWN, ServiceSpec
-from farcall.wire import Request, join, without_query
+from farcall.spec import HOSTS_OWN, EndpointSpec, ServiceSpec
+from farcall.wire import Document, Request, join, without_query
 
 ANSWER_S: Final = 10.0
 """Seconds a service may take to answer."""
@@ -73,10 +74,13 @@ def _facts(binding: Binding) -> ProviderFacts:
 
 
 async def _fault(binding: Binding) -> str | None:
-    """Connect, and ask once more: a service that is described elsewhere has not been asked yet."""
-    engine, spec = await open_engine(Wish(binding=binding, options={}))
+    """Why a service does not answer; None if it does. Nothing is asked that a host might let somebody pay for."""
+    undescribed = binding.changed({"endpoints": [EndpointSpec(path="/")], "spec": None})
+    engine, _ = await open_engine(Wish(binding=undescribed, options={}))
     try:
-        request = Request(method="GET", url=join(engine.facts.url, _healthy_path(spec)), repeatable=True)
+        document = await engine.courier.run(_gets_only(engine.provider.discover(engine.binding)), Step.DISCOVER)
+        url = join(engine.facts.url, _healthy_path(engine, document or Document(content={})))
+        request = Request(method="GET", url=url, repeatable=True)
         response = await engine.courier.exchange(request, Step.DISCOVER)
         response.drop()
         refusal = engine.courier.refusal(request, response, Step.DISCOVER) if response.status in REFUSED else None
@@ -85,6 +89,26 @@ async def _fault(binding: Binding) -> str | None:
         await engine.close()
 
 
-def _healthy_path(spec: ServiceSpec) -> str:
+def _gets_only(flow: Flow[Document | None] | None) -> Flow[Document | None]:
+    """What a provider finds out by GET alone; None where it would go on in another way, with a job say."""
+    if flow is None:
+        return None
+    try:
+        request = next(flow)
+        while request.method == "GET":
+            request = flow.send((yield request))
+    except StopIteration as end:
+        found: Document | None = end.value
+        return found
+    flow.close()
+    return None
+
+
+def _healthy_path(engine: Engine, document: Document) -> str:
     """Where the host tells a service's health; its root, where no such place is known."""
-    return next((e.path for e in spec.endpoints if e.traits.get(HOSTS_OWN) == "health"), "/")
+    try:
+        spec = engine.provider.describe(engine.binding, document)
+    except FarcallError:
+        return "/"
+    endpoints = spec.endpoints if isinstance(spec, ServiceSpec) else ()
+    return next((e.path for e in endpoints if e.traits.get(HOSTS_OWN) == "health"), "/")

@@ -103,6 +103,11 @@ class Waiting:
             if left == 0:
                 return
 
+    def hasten(self, now: float, pause_of: Callable[[Tracked], float]) -> None:
+        """Have each job be due a pause after its last look at the latest; for when pauses have become shorter."""
+        for tracked in list(self._due):
+            self.not_later(tracked, max(now, self._taken_at.get(tracked, now) + pause_of(tracked)))
+
     def clear(self) -> list[Tracked]:
         """Forget all; those that waited."""
         left = list(self._due)

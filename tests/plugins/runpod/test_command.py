@@ -1,6 +1,7 @@
 """`farcall runpod-emulator`, as a user runs it."""
 
 import contextlib
+import json
 import os
 import re
 import select
@@ -37,6 +38,10 @@ def test_it_says_where_it_listens_serves_and_ends_with_ctrl_c():
         url = re.match(r"(http://127\.0\.0\.1:\d+/v2/voice) ", line)[1]
         with farcall.connect(url, provider="runpod", api_key="s3cret") as service:
             assert service.run(give=3) == 3
+        command = [FARCALL, "call", f"runpod:{url}", "run", "give=[1,2]"]
+        keyed = {**os.environ, "RUNPOD_API_KEY": "s3cret"}
+        called = subprocess.run(command, env=keyed, capture_output=True, text=True, check=True)
+        assert json.loads(called.stdout) == [1, 2]
         with (
             farcall.connect(url, provider="runpod", api_key="other") as service,
             pytest.raises(farcall.errors.AuthRefused),

@@ -89,6 +89,9 @@ class TestTheLocalTestServer(ProviderConformance):
         Answer(Step.POLL, reply({"id": TEST_ID, "status": "COMPLETED"}), State.SUCCEEDED),
         Answer(Step.POLL, reply({"id": TEST_ID, "status": "FAILED", "error": json.dumps(EXCEPTION)}), State.FAILED),
         Answer(Step.POLL, reply({"id": TEST_ID, "status": "FAILED", "error": "Job ID not found"}), Missing),
+        Answer(
+            Step.POLL, reply(b"Internal Server Error", status=500, headers={"content-type": "text/plain"}), State.FAILED
+        ),
     ]
     words = {"IN_PROGRESS": State.RUNNING, "COMPLETED": State.SUCCEEDED, "FAILED": State.FAILED}
 

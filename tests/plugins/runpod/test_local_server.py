@@ -72,6 +72,12 @@ def test_an_error_that_a_handler_returns_fails_the_job(service):
         service.run(soft="out of oil")
 
 
+def test_a_result_that_breaks_it_fails_the_job_and_is_not_made_again(service):
+    with pytest.raises(errors.JobFailed, match="The local test server broke"):
+        service.run(give={})
+    assert service.run(give=1) == 1
+
+
 def test_it_cannot_cancel(service):
     job = service.run.submit(takes_s=0.5, give=1)
     job.ref()

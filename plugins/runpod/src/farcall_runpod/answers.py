@@ -43,8 +43,7 @@ def read(
     if isinstance(answer, Webhook):
         return (_look(binding, _mapping(_parsed(answer.content)), jobs),)
     if not answer.ok:
-        gone = answer.status == HTTPStatus.NOT_FOUND and step in {Step.POLL, Step.CANCEL}
-        return [Missing(job_id=job.id, message=_forgotten(job)) for job in jobs] if gone else ()
+        return _refused(binding, answer, step, jobs)
     if endpoint is not None and endpoint.job is False:
         return (Snapshot(state=State.SUCCEEDED, progress=1.0, result=answer.json()),)
     if step is Step.STREAM:
@@ -52,6 +51,20 @@ def read(
     if step is Step.CANCEL:
         return _cancelled(answer, jobs)
     return _seen(binding, _mapping(answer.json()), step, jobs)
+
+
+def _refused(binding: Binding, answer: Response, step: Step, jobs: Sequence[JobRef]) -> Sequence[Update]:
+    """An HTTP error: a job is gone, or broke the local test server, which would run it again if asked again."""
+    if answer.status == HTTPStatus.NOT_FOUND and step in {Step.POLL, Step.CANCEL}:
+        return [Missing(job_id=job.id, message=_forgotten(job)) for job in jobs]
+    if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and step is Step.POLL:
+        return [_broke(job, answer) for job in jobs if facts.is_local_job(binding, job)]
+    return ()
+
+
+def _broke(job: JobRef, answer: Response) -> Snapshot:
+    said = f"The local test server broke over this job; its log tells why. It says: {answer.text[:200].strip()!r}."
+    return Snapshot(state=State.FAILED, job_id=job.id, error=said)
 
 
 def _seen(binding: Binding, raw: Mapping[str, Any], step: Step, jobs: Sequence[JobRef]) -> Sequence[Update]:

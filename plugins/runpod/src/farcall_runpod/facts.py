@@ -29,6 +29,7 @@ def facts(binding: Binding) -> ProviderFacts:
             key_names=KEY_NAMES,
             read_once=True,
             poll_repeatable=False,
+            drop_connection_after=frozenset({500}),  # runpod 1.12.0, run 2026-11-24
         )
     return ProviderFacts(
         url=binding.options.url,

@@ -1,4 +1,4 @@
-"""A pytest fixture that emulates Runpod: `pytest_plugins = ["farcall_runpod.testing"]` in a `conftest.py`."""
+"""A pytest fixture that emulates Runpod: `pytest_plugins = ["farcall_runpod.testing"]` in the topmost `conftest.py`."""
 
 from __future__ import annotations
 

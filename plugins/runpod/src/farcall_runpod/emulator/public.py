@@ -67,7 +67,6 @@ class PublicApi:
             self._route("POST", "run", "", self._run),
             self._route("POST", "runsync", "", self._runsync),
             self._route("GET", "status", "/{job}", self._status),
-            self._route("POST", "status", "/{job}", self._status),
             self._route("GET", "stream", "/{job}", self._stream),
             self._route("POST", "cancel", "/{job}", self._cancel),
             self._route("POST", "retry", "/{job}", self._retry),

@@ -101,7 +101,7 @@ class Running:
             on_exit=self._queue.gone,
             log_file=endpoint.log_file,
         )
-        wire = WorkerWire(self._queue, faults, kill=self._workers.kill, refresh=self._workers.kill)
+        wire = WorkerWire(self._queue, faults, kill=self._workers.kill)
         self._public = PublicApi(
             endpoint.id,
             self._queue,

@@ -31,17 +31,13 @@ class WorkerWire:
     Args:
         queue: The jobs.
         faults: What goes wrong.
-        kill: Ends a worker's process at once; for the fault `worker-death`.
-        refresh: Ends it, since the worker asked to be started anew.
+        kill: Ends a worker's process at once: for the fault `worker-death`, or since it asked to be started anew.
     """
 
-    def __init__(
-        self, queue: Queue, faults: Faults, *, kill: Callable[[str], None], refresh: Callable[[str], None]
-    ) -> None:
+    def __init__(self, queue: Queue, faults: Faults, *, kill: Callable[[str], None]) -> None:
         self._queue = queue
         self._faults = faults
         self._kill = kill
-        self._refresh = refresh
         self._token = secrets.token_urlsafe(16)
         self._warm_at: float | None = None
 
@@ -111,7 +107,7 @@ class WorkerWire:
         worker, said = self._worker(request), await _said(request)
         self._queue.done(worker, request.match_info["job"], said)
         if said.get("stopPod"):
-            self._refresh(worker)
+            self._kill(worker)
         return web.json_response({})
 
     async def _piece(self, request: web.Request) -> web.Response:
