@@ -1,7 +1,7 @@
-"""One large file to S3 (SeaweedFS) and to Azure (Azurite): farcall beside boto3's and azure-storage-blob's own upload.
+"""One large file to S3 (SeaweedFS) and to Azure (Azurite), and back: farcall beside boto3 and azure-storage-blob.
 
-Every client runs in a process of its own, warms up with 64 MiB, then sends the file; the rates of one run are compared
-with each other, the growth of memory is the most that is ever resident above what the warm-up left.
+Every client runs in a process of its own, warms up with 64 MiB, then sends the file and fetches it; the rates of one
+run are compared with each other, the growth of memory is the most that is ever resident above what the warm-up left.
 
     .venv/bin/python benchmarks/storages.py [--mib 1024] [--rounds 2]
 """
@@ -26,14 +26,14 @@ LEAST_SHARE, MOST_GROWTH_MIB = 0.8, 48
 # --- in a process of its own ------------------------------------------------------------------------------------
 
 
-def farcall_upload(place, options):
+def by_farcall(place, options):
     import farcall
 
     storage = farcall.open_storage(place, **options)
-    return lambda path, key: storage.upload(path, key=key)
+    return lambda path, key: storage.upload(path, key=key), lambda key, path: storage.download(key).save(path)
 
 
-def boto3_upload(place, options, parts_at_once, part_mib):
+def by_boto3(place, options, parts_at_once, part_mib):
     import boto3
     from boto3.s3.transfer import TransferConfig
     from botocore.config import Config
@@ -48,10 +48,13 @@ def boto3_upload(place, options, parts_at_once, part_mib):
     )
     config = TransferConfig(max_concurrency=parts_at_once, multipart_chunksize=part_mib * MIB)
     bucket = place.partition("://")[2]
-    return lambda path, key: client.upload_file(str(path), bucket, key, Config=config)
+    return (
+        lambda path, key: client.upload_file(str(path), bucket, key, Config=config),
+        lambda key, path: client.download_file(bucket, key, str(path), Config=config),
+    )
 
 
-def azure_upload(place, options, parts_at_once, part_mib):
+def by_azure(place, options, parts_at_once, part_mib):
     from azure.storage.blob import ContainerClient
 
     client = ContainerClient.from_connection_string(
@@ -59,16 +62,22 @@ def azure_upload(place, options, parts_at_once, part_mib):
         place.partition("://")[2],
         max_block_size=part_mib * MIB,
         max_single_put_size=part_mib * MIB,
+        max_chunk_get_size=part_mib * MIB,
+        max_single_get_size=part_mib * MIB,
     )
 
     def upload(path, key):
         with path.open("rb") as file:
             client.upload_blob(key, file, overwrite=True, max_concurrency=parts_at_once)
 
-    return upload
+    def download(key, path):
+        with path.open("wb") as file:
+            client.download_blob(key, max_concurrency=parts_at_once).readinto(file)
+
+    return upload, download
 
 
-KINDS = {"farcall": farcall_upload, "boto3": boto3_upload, "azure": azure_upload}
+KINDS = {"farcall": by_farcall, "boto3": by_boto3, "azure": by_azure}
 
 
 class Growth:
@@ -98,14 +107,24 @@ def resident_mib():
 
 
 def child(told):
-    upload = KINDS[told["kind"]](told["place"], told["options"], **told["settings"])
-    upload(Path(told["warm"]), f"warm-{os.getpid()}")
+    upload, download = KINDS[told["kind"]](told["place"], told["options"], **told["settings"])
+    file, warm, back = Path(told["file"]), f"warm-{os.getpid()}", Path(told["file"]).with_suffix(".back")
+    upload(Path(told["warm"]), warm)
+    download(warm, back)
+    up, down = timed(upload, file, told["key"]), timed(download, told["key"], back)
+    if back.stat().st_size != file.stat().st_size:
+        raise RuntimeError("not all of it came back")
+    back.unlink()
+    print(json.dumps({"up": up, "down": down}))
+
+
+def timed(do, *what):
     cpu = time.process_time()
     with Growth() as growth:
         start = time.perf_counter()
-        upload(Path(told["file"]), told["key"])
+        do(*what)
         seconds = time.perf_counter() - start
-    print(json.dumps({"s": seconds, "growth_mib": growth.mib, "cpu_s": time.process_time() - cpu}))
+    return {"s": seconds, "growth_mib": growth.mib, "cpu_s": time.process_time() - cpu}
 
 
 # --- the comparison ---------------------------------------------------------------------------------------------
@@ -127,24 +146,34 @@ def compare(name, rival, place, options, files, rounds, delete, folder):  # noqa
     """The same file by farcall and by the SDK's own upload at each setting, in turns."""
     settings = [{"parts_at_once": n, "part_mib": m} for n, m in ((4, 8), (10, 8), (10, 16))]
     ways = [("farcall", {}), *((rival, setting) for setting in settings)]
-    best = {}
-    for _ in range(rounds):
-        for kind, setting in ways:
-            found, key = measured(kind, place, options, files, setting, folder)
+    best = {"up": {}, "down": {}}
+    for turn in range(rounds):
+        for kind, setting in (
+            ways[turn % len(ways) :] + ways[: turn % len(ways)]
+        ):  # who goes first pays for a cold server
+            both, key = measured(kind, place, options, files, setting, folder)
             delete(key)
             label = kind + "".join(f" {v}" for v in setting.values())
-            kept = best.setdefault(label, found)
-            kept["s"] = min(kept["s"], found["s"])
-            kept["growth_mib"] = max(kept["growth_mib"], found["growth_mib"])
+            for way, found in both.items():
+                kept = best[way].setdefault(label, found)
+                kept["s"] = min(kept["s"], found["s"])
+                kept["growth_mib"] = max(kept["growth_mib"], found["growth_mib"])
     mib = files[1].stat().st_size / MIB
-    print(f"\n{name}, {mib:,.0f} MiB, best of {rounds}          MiB/s   growth MiB   CPU s")
+    title = f"{mib:,.0f} MiB, best of {rounds}"
+    verdicts = [verdict(f"{name}, {way}, {title}", found, mib) for way, found in best.items()]
+    return all(verdicts)
+
+
+def verdict(title, best, mib):
+    """Print what was found; whether farcall holds its bounds."""
+    print(f"\n{title:40} MiB/s   growth MiB   CPU s")
     for label, found in best.items():
         print(f"  {label:38} {mib / found['s']:7.0f} {found['growth_mib']:12.1f} {found['cpu_s']:7.1f}")
     ours = best["farcall"]
     share = min(found["s"] for label, found in best.items() if label != "farcall") / ours["s"]
     good = share >= LEAST_SHARE and ours["growth_mib"] < MOST_GROWTH_MIB
-    verdict = "ok" if good else "NO"
-    print(f"  farcall at {share:.2f} of the SDK's own best; grows by {ours['growth_mib']:.1f} MiB: {verdict}")
+    growth = f"grows by {ours['growth_mib']:.1f} MiB"
+    print(f"  farcall at {share:.2f} of the SDK's own best; {growth}: {'ok' if good else 'NO'}")
     return good
 
 

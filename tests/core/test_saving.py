@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -98,6 +100,23 @@ def test_a_disk_without_room_says_so_before_the_first_byte(tmp_path, monkeypatch
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 2}))
     with pytest.raises(FileError, match=r"is said to have 3 bytes, and there is room for 2"):
         named("a", b"abc").save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_leaves_no_half_of_a_file(tmp_path):
+    script = (
+        "import resource, signal, sys\n"
+        "from farcall import File\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, 3 << 20))\n"
+        "try:\n"
+        "    File.from_bytes(b'x' * (8 << 20)).save(sys.argv[1])\n"
+        "except OSError as error:\n"
+        "    print(error.strerror)\n"
+    )
+    words = [sys.executable, "-W", "error", "-c", script, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("File too large\n", "")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -273,8 +273,8 @@ def test_a_download_is_taken_up_where_its_link_broke(place, film):
     assert storage.download("film.mp4").read() == film.read_bytes()
     asked = [asked.headers for asked in proxy.asked if asked.method == "GET"]
     starts = {int((told.get("range") or told["x-ms-range"]).partition("=")[2].partition("-")[0]) for told in asked}
-    assert len(asked) > 2 * len(range(0, 32 * MIB, 4 * MIB))
-    assert starts >= set(range(0, 33 * MIB, 4 * MIB))
+    assert len(asked) > 2 * len(range(0, 32 * MIB, 8 * MIB))
+    assert starts >= set(range(0, 33 * MIB, 8 * MIB))
 
 
 def test_a_file_that_is_replaced_while_it_is_fetched_is_not_mixed_up(place, film):

@@ -97,17 +97,3 @@ def test_a_plugin_that_is_no_storage_is_at_fault_and_listed_with_it(plugin):
         assert (listed.error is None) == (plugin is Silent)
     finally:
         plugins.unregister("broken", kind="storage")
-
-
-def test_a_file_goes_to_a_service_by_way_of_its_storage(s3_place, serve):
-    """The storage of a connected service: docs/storages.md."""
-    from farcall_server import FastTaskAPI
-
-    app = FastTaskAPI()
-
-    @app.task_endpoint("/where")
-    def where(link: str) -> str:
-        return link
-
-    with farcall.connect(serve(app).url) as svc, s3_place.open() as storage:
-        assert svc.where(link=storage.upload(b"chips")).startswith(s3_place.server.url)

@@ -116,9 +116,11 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self.storage is not None:
-            await self.storage.close()
-        await self.courier.close()
+        try:
+            if self.storage is not None:
+                await self.storage.close()
+        finally:
+            await self.courier.close()
 
     async def _deliver(self) -> None:
         """Let background submissions reach the host: their callers were told that they go on."""

@@ -48,8 +48,10 @@ class Outbound:
     inline: list[str] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     _texts: dict[str, Body] = field(default_factory=dict)
-    _sizes: list[int | None] = field(default_factory=list)
     _sent: list[int] = field(default_factory=list)
+    _gone: int = 0
+    _total: int = 0
+    _known: bool = True
     _told: float = 0.0
     _own: Snapshot | None = None
 
@@ -57,28 +59,30 @@ class Outbound:
 
     def expect(self, size: int | None) -> int:
         """Count a file in; returns its number."""
-        self._sizes.append(size)
+        self._known &= size is not None
+        self._total += size or 0
         self._sent.append(0)
-        return len(self._sizes) - 1
+        return len(self._sent) - 1
 
     @property
     def counts(self) -> bool:
         """Whether the upload is large enough, and known well enough, to be told."""
-        return None not in self._sizes and sum(size or 0 for size in self._sizes) >= COUNTS_BYTES
+        return self._known and self._total >= COUNTS_BYTES
 
     @property
     def small(self) -> bool:
         """Whether all files of the call together may be held in memory."""
-        return sum(size or 0 for size in self._sizes) < COUNTS_BYTES
+        return self._total < COUNTS_BYTES
 
     def moved(self, number: int, sent: int) -> None:
         """Take in that so many bytes of a file have gone; those of a second try are not counted again."""
         if sent <= self._sent[number]:
             return
+        self._gone += sent - self._sent[number]
         self._sent[number] = sent
         if not self.counts or self.tracked.accepted or self.tracked.ended:
             return
-        part = min(1.0, sum(self._sent) / sum(size or 0 for size in self._sizes))
+        part = min(1.0, self._gone / self._total)
         if part - self._told >= STEP or part == 1.0:
             self._told = part
             self._own = replace(self.tracked.snapshot, progress=part * SHARE, message="uploading")

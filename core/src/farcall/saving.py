@@ -92,8 +92,8 @@ async def spool(stream: BinaryIO, pieces: AsyncGenerator[bytes], begin: Callable
             await writing
         await threads.run(stream.writelines, batch)
     finally:
-        if writing is not None and not writing.done():
-            await asyncio.wait([writing])  # the file is closed next
+        if writing is not None:  # the file is closed next
+            await asyncio.gather(writing, return_exceptions=True)
 
 
 def check_room(folder: Path, name: str, expected: int | None) -> None:

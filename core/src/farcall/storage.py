@@ -104,7 +104,7 @@ class AsyncStorage:
             FileError: The file was changed while it was being uploaded.
         """
         wanted = storage_keys.named(key) if key is not None else None
-        value = File.of(file).carried()
+        value = (await threads.run(File.of, file)).carried()
         lasts_s = self._lasting(expires_s)
         until = None if self._expire_after_s is None else time.time() + max(self._expire_after_s, lasts_s)
         await self._clean_up_quietly()

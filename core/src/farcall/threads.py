@@ -7,6 +7,7 @@ up the end of the program.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import threading
@@ -64,6 +65,16 @@ if hasattr(os, "register_at_fork"):
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a blocking function on a thread of ours and await what it returns or raises."""
     return await _on(_pool.put, function, *args, **kwargs)
+
+
+def later(function: Callable[[], None]) -> None:
+    """Call a blocking function on a thread of ours; nobody waits for it, or hears that the disk refused."""
+
+    def work() -> None:
+        with contextlib.suppress(OSError):
+            function()
+
+    _pool.put(work)
 
 
 async def opened(function: Callable[[], F], undo: Callable[[F], None]) -> F:

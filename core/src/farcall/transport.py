@@ -80,6 +80,7 @@ class _Way:
         endpoint = outbound.tracked.endpoint
         self._policy = engine.provider.file_transport(engine.binding, endpoint, parameter, self._value)
         self._number = outbound.expect(0 if self._link else self._value.size)
+        self._stores = isinstance(self._policy, FilePolicy) and self._link is None and self._too_large(self._policy)
 
     @property
     def _link(self) -> str | None:
@@ -95,7 +96,7 @@ class _Way:
             return await self._through(policy)
         if self._link is not None:
             return self._link
-        if self._too_large(policy):
+        if self._stores:
             return await self._stored()
         value = self._outbound.part(self._number, await self._at_hand(), policy.max_inline_bytes)
         if policy.inline == "part":

@@ -93,9 +93,8 @@ class PathBody:
             if left:
                 raise self._changed()
         finally:
-            if not reading.done():
-                await asyncio.wait([reading])
-            handle.close()
+            reading.add_done_callback(_retrieved)
+            threads.later(handle.close)  # a loop that ends waits for nothing more
 
     def _small(self) -> bytes:
         with self.open() as handle:
@@ -113,6 +112,11 @@ class PathBody:
             return open(self.path, "rb")  # noqa: PTH123 - handed to the caller
         except OSError as error:
             raise errors.FileError(f"{self.path} can no longer be read: {error.strerror}.") from error
+
+
+def _retrieved(reading: asyncio.Future[list[bytes]]) -> None:
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _batch(handle: BinaryIO, left: int) -> list[bytes]:
@@ -599,7 +603,8 @@ class JoinedBody:
         """The pieces' bytes, in order."""
         for piece in self.pieces:
             if isinstance(piece, bytes):
-                yield piece
+                if piece:  # an empty one would be the end of a chunked body
+                    yield piece
             else:
                 async for chunk in piece.chunks():
                     yield chunk
