@@ -10,6 +10,7 @@ import pty
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 
 import farcall
@@ -153,6 +154,19 @@ def test_a_reader_that_blocks_ends_with_our_patience(svc):
         with pytest.raises(farcall.errors.WaitTimeout):
             svc.told.options(timeout_s=0.2)(f=source)
         end.write(b"x")
+
+
+def test_a_large_file_is_held_in_memory_on_neither_side(svc, tmp_path):
+    (tmp_path / "film.bin").write_bytes(BIG * 16)
+    svc.same(f=b"x").save(tmp_path / "x")  # what is imported and opened once is there
+    tracemalloc.start()
+    try:
+        back = svc.same(f=tmp_path / "film.bin").save(tmp_path / "back.bin")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert back.stat().st_size == len(BIG) * 16
+    assert peak < 16 << 20
 
 
 # --- seen on their way -------------------------------------------------------------------------------------------

@@ -321,13 +321,14 @@ def test_a_sas_reaches_neither_log_nor_error_nor_repr(azure_place, caplog, stack
 # --- Azure's ways in --------------------------------------------------------------------------------------------
 
 
-def test_a_container_is_reached_by_each_form_of_sas(azure_place, stack):
+def test_a_container_is_reached_by_each_form_of_sas_and_by_a_key(azure_place, stack):
     server, name = azure_place.server, azure_place.name
     sas = server.sas(name, read=True, write=True, create=True, list=True, delete=True)
     forms = [
         (f"azure://{name}", {"account_url": server.url, "sas": sas}),
         (f"azure://{name}", {"account_url": server.url, "sas": f"?{sas}"}),
         (f"azure://{name}", {"sas": f"{server.url}/{name}?{sas}"}),
+        (f"azure://{name}", {"account_url": server.url, "account_key": servers.AZURE_KEY}),
         (f"azure://{name}", {"connection_string": f"BlobEndpoint={server.url};SharedAccessSignature={sas}"}),
     ]
     for place, options in forms:

@@ -53,6 +53,8 @@ def test_a_storage_that_is_not_installed_is_told_with_those_that_are():
         ("azure://container", {"account_url": "https://h/?sig=secret"}, "a SAS goes into sas="),
         ("azure://container", {"connection_string": "AccountKey=secret"}, "holds no AccountName"),
         ("azure://container", {"connection_string": "secret"}, "holds no AccountName"),
+        ("azure://container", {"connection_string": "AccountName=a;AccountKey=secret"}, "no base64"),
+        ("azure://container", {"account_url": "https://h", "account_key": "no secret"}, "no base64"),
     ],
 )
 def test_a_wrong_option_is_named_and_its_value_is_not_shown(address, options, said):

@@ -12,8 +12,8 @@ from farcall.storage_driver import StoredFile
 from farcall.storage_upload import Hands
 
 RANGE_BYTES: Final = 8 * 1024 * 1024
-RANGES_AHEAD: Final = 4
-"""How many ranges are on their way, or wait for the reader, at once: 32 MiB in memory."""
+RANGES_AHEAD: Final = 3
+"""How many ranges are on their way while one is read: 32 MiB in memory."""
 TRIES: Final = 5
 """How often a link may break in a row, without a byte between, before the download is given up."""
 
@@ -37,11 +37,11 @@ class StoredBody:
         coming: deque[asyncio.Task[list[bytes]]] = deque()
         try:
             for start in range(0, self.length, RANGE_BYTES):
-                if len(coming) == RANGES_AHEAD:
-                    for piece in await coming.popleft():
-                        yield piece
                 end = min(start + RANGE_BYTES, self.length)
                 coming.append(asyncio.create_task(self._range(start, end)))
+                if len(coming) > RANGES_AHEAD:
+                    for piece in await coming.popleft():
+                        yield piece
             while coming:
                 for piece in await coming.popleft():
                     yield piece

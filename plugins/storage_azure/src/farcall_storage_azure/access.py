@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -131,12 +132,28 @@ def _client(account: str, container: str, credential: Any) -> ContainerClient:
     if not container:
         raise ConfigError('Azure: which container? Open "azure://container", or give container="…".')
     if isinstance(credential, dict):
-        name = urlsplit(account).hostname or ""
-        credential = {"account_name": name.partition(".")[0], **credential}
+        if not _is_base64(credential["account_key"]):
+            raise ConfigError("Azure: the account's key is no base64, so it is not whole.")
+        credential = {"account_name": _account_name(account), **credential}
     try:
         return ContainerClient(account, container, credential, **SETTINGS)
     except ValueError as error:
         raise ConfigError(f"Azure: the account's address or key is wrong ({type(error).__name__}).") from None
+
+
+def _account_name(account: str) -> str:
+    """The first label of the host; on an emulator, which has an address of its own, the first part of the path."""
+    url = urlsplit(account)
+    host = url.hostname or ""
+    emulated = host == "localhost" or host.replace(".", "").isdigit()
+    return url.path.strip("/").partition("/")[0] if emulated else host.partition(".")[0]
+
+
+def _is_base64(key: str) -> bool:
+    try:
+        return bool(base64.b64decode(key, validate=True))
+    except ValueError:
+        return False
 
 
 def _default_credential() -> Any:
