@@ -23,10 +23,10 @@ demo: .venv/installed ## a photograph through a job server on this machine (PHOT
 	@$(BIN)/farcall demo $(if $(PHOTO),--photo "$(PHOTO)")
 
 test: .venv/installed ## every test that needs nothing beside Python packages
-	$(BIN)/pytest -m "not rivals and not azurite"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not rivals and not azurite"
 
 rivals: .venv/installed ## our providers against other projects' servers and documents, fetched into .rivals
-	$(BIN)/pytest -m rivals tests/rivals
+	$(BIN)/pytest -n 2 --dist loadfile -m rivals tests/rivals
 
 azurite: .venv/installed ## storages against Azurite, which system-deps puts into .rivals
 	$(BIN)/pytest -m azurite tests/storages

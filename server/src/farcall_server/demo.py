@@ -69,7 +69,13 @@ def _example() -> Path:
 def _service(script: Path, log: Path) -> Iterator[str]:
     """The service's address, while it runs in a process group of its own."""
     port = _free_port()
-    environment = {**os.environ, "FTAPI_HOST": "127.0.0.1", "FTAPI_PORT": str(port)}
+    environment = {
+        **os.environ,
+        "FTAPI_HOST": "127.0.0.1",
+        "FTAPI_PORT": str(port),
+        "FARCALL_BACKEND": "local",
+        "XDG_STATE_HOME": str((log.parent / "state").resolve()),  # its jobs stay among what the demo leaves
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own example
             [sys.executable, str(script)],
