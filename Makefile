@@ -5,6 +5,8 @@ PHOTO ?=
 MEMBERS := core plugins/fasttaskapi plugins/openapi server examples/farcall-echo
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS = never
+# As pip does: trust the certificates that this machine trusts (a company's proxy).
+export UV_SYSTEM_CERTS = 1
 export UV_BUILD_CONSTRAINT = constraints.txt
 export PIP_BUILD_CONSTRAINT = constraints.txt
 

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from farcall.errors import ConfigError
+from farcall.hints import faults
 from farcall.spec import EndpointSpec, ServiceSpec
 
 
@@ -25,7 +26,9 @@ class Binding:
         endpoints: What the service offers; empty: it is asked.
         spec: Where its description is (an address, a path, or the parsed document); None: the service is asked.
         storage: Name of the configured storage that takes large files; None: no storage.
+            No storage is supported yet, so connecting refuses any other.
         upload_threshold_bytes: Files above it go to the storage; None: only those above the host's own limit.
+            Refused as long as `storage` is.
         busy_patience_s: How long a submission that the service refuses as too much is tried again, in seconds, where
             the call has no `timeout_s`; 0: never.
         options: The provider's own options: `url`, `endpoint_id`, …
@@ -95,8 +98,10 @@ class Binding:
 
 
 def _endpoint(written: Mapping[str, Any]) -> EndpointSpec:
+    if not isinstance(written, Mapping):
+        raise ConfigError(f"endpoints is a list of EndpointSpec, or of mappings that say the same; not {written!r}.")
     try:
         return EndpointSpec.model_validate(dict(written))
     except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, f['loc'])) or 'endpoint'}: {f['msg']}" for f in error.errors())
+        said = faults(error, "endpoint")
         raise ConfigError(f"The endpoint {written.get('path', written)!r} is wrong: {said}.") from error
