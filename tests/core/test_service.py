@@ -255,6 +255,13 @@ async def test_a_wrong_header_is_named_and_its_value_is_not_shown():
 
 
 @virtual
+async def test_a_service_without_a_description_says_how_to_name_its_endpoints():
+    async with connected(Host(), endpoints=()) as svc:
+        with pytest.raises(UnknownEndpoint, match="with endpoints="):
+            svc.go  # noqa: B018 - looking it up is what is tried
+
+
+@virtual
 async def test_what_is_no_path_finds_no_endpoint():
     async with connected(Host()) as svc:
         for path in (3, ["go"], None):

@@ -4,6 +4,8 @@ import farcall
 import httpx
 import pytest
 from farcall import errors
+from farcall.sources import Wish
+from farcall.tracking import CallOptions
 from farcall_server import FastTaskAPI
 
 from journeys.test_faults import always, answer
@@ -77,6 +79,11 @@ def test_a_key_with_a_line_end_is_blamed_itself_and_not_shown(url):
     with pytest.raises(errors.UsageError, match="line end") as caught:
         farcall.connect(url, api_key=SECRET + "\n")
     assert SECRET not in str(caught.value)
+
+
+def test_what_holds_a_key_or_headers_on_the_way_shows_none_in_its_repr():
+    assert SECRET not in repr(Wish(api_key=SECRET, options={}))
+    assert SECRET not in repr(CallOptions(headers={"authorization": SECRET}))
 
 
 @pytest.mark.parametrize(("wrong", "words"), [({"api_key": 3}, "api_key is a text"), ({"endpoints": "add"}, "a list")])

@@ -460,9 +460,13 @@ def find(path: str, endpoints: Mapping[str, Any]) -> Any:
 
 def unknown(name: str, endpoints: Mapping[str, Any]) -> UnknownEndpoint:
     """The error for a name or path the service does not have."""
+    if not endpoints:
+        return UnknownEndpoint(
+            f"The service has no endpoint {name!r}: it has none that it describes. Say what it offers with endpoints=."
+        )
     known = [*endpoints, *(endpoint.spec.path for endpoint in endpoints.values())]
     hint = did_you_mean(name, known)
-    listed = ", ".join(list(endpoints)[:20]) or "none"
+    listed = ", ".join(list(endpoints)[:20])
     return UnknownEndpoint(f"The service has no endpoint {name!r}.{hint} It has: {listed}.")
 
 
