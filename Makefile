@@ -8,6 +8,8 @@ BENCHMARKS := import_time call_overhead many_jobs queue_rate plain_endpoint memo
   storages
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS = never
+# As pip does: trust the certificates that this machine trusts (a company's proxy).
+export UV_SYSTEM_CERTS = 1
 export UV_BUILD_CONSTRAINT = constraints.txt
 export PIP_BUILD_CONSTRAINT = constraints.txt
 

@@ -316,9 +316,9 @@ async def test_where_a_look_can_be_taken_once_one_that_was_not_taken_is_taken_ag
 async def test_a_job_the_host_does_not_know_is_lost():
     host = Host()
     host.next("look", reply({"detail": "no such job"}, status=404))
-    async with connected(host, Ticks(read_once=True)) as svc:
+    async with connected(host, Ticks(read_once=True, retention_s=1800.0)) as svc:
         job = await svc.go.submit()
-        with pytest.raises(JobLost, match=r"t1 of go.*forgets") as caught:
+        with pytest.raises(JobLost, match=r"t1 of go.*keeps results for 1,800 s.*forgets") as caught:
             await job
     assert caught.value.job is job
 

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import date
 
+import farcall
 import pytest
 from core.ticks import Host, Ticks, connected, virtual
 from farcall import EndpointSpec, File, Parameter, State, as_completed_async, gather_async, hookimpl
@@ -143,7 +144,7 @@ async def test_as_completed_ends_with_our_patience_and_the_jobs_go_on():
         jobs = [await svc.go.submit(takes_s=s) for s in (1, 50, 60)]
         completed = as_completed_async(jobs, timeout_s=10)
         assert await anext(completed) is jobs[0]
-        with pytest.raises(WaitTimeout, match="2 jobs have not ended within 10 s"):
+        with pytest.raises(WaitTimeout, match="2 of 3 jobs have not ended within 10 s"):
             await anext(completed)
         assert host.now == pytest.approx(10)
         assert await jobs[2] is not None
@@ -234,7 +235,9 @@ async def test_a_providers_options_reach_it_and_keep_their_defaults():
         ({"headers": {"x": 5}}, "headers"),
         ({"headers": "x"}, "headers"),
         ({"follow": "no"}, "follow"),
+        ({"headers": {"x": "a\r\nb"}}, "without line ends"),
         ({"idempotency_key": 5}, "idempotency_key"),
+        ({"idempotency_key": "a\nb"}, "idempotency_key"),
     ],
 )
 @virtual
@@ -242,6 +245,44 @@ async def test_a_wrong_option_is_refused_with_what_there_is(options, words):
     async with connected(Host(), Optional()) as svc:
         with pytest.raises(UsageError, match=words):
             svc.go.options(**options)
+
+
+@virtual
+async def test_a_wrong_header_is_named_and_its_value_is_not_shown():
+    async with connected(Host()) as svc:
+        for secret in (b"s3cret", "s3cret\n"):
+            with pytest.raises(UsageError, match="'authorization'") as caught:
+                svc.go.options(headers={"authorization": secret})
+            assert "s3cret" not in str(caught.value)
+
+
+@virtual
+async def test_a_service_without_a_description_says_how_to_name_its_endpoints():
+    async with connected(Host(), endpoints=()) as svc:
+        with pytest.raises(UnknownEndpoint, match="with endpoints="):
+            svc.go  # noqa: B018 - looking it up is what is tried
+
+
+@virtual
+async def test_what_is_no_path_finds_no_endpoint():
+    async with connected(Host()) as svc:
+        for path in (3, ["go"], None):
+            with pytest.raises(UsageError, match="a text"):
+                svc[path]
+
+
+@virtual
+async def test_gathering_what_is_no_job_of_this_face_says_so():
+    async with connected(Host()) as svc:
+        job = await svc.go.submit()
+        with pytest.raises(UsageError, match=r"AsyncJob is no Job.*gather_async"):
+            farcall.gather([job])
+        with pytest.raises(UsageError, match="AsyncJob is no Job"):
+            next(farcall.as_completed([job]))
+        with pytest.raises(UsageError, match="in a list; not a AsyncJob"):
+            await gather_async(job)
+        with pytest.raises(UsageError, match="int is no AsyncJob"):
+            await anext(as_completed_async([3]))
 
 
 @virtual

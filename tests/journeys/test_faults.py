@@ -70,6 +70,14 @@ def test_a_description_that_wants_a_key_is_told_from_one_that_is_missing(raw_ser
         farcall.connect(server.url, api_key="wrong", **options)
 
 
+@pytest.mark.parametrize("options", [{}, {"provider": "fasttaskapi"}, {"provider": "openapi"}])
+@pytest.mark.parametrize(("status", "error"), [(429, errors.Refused), (500, errors.ServerFault)])
+def test_a_service_too_ill_to_describe_itself_is_told_from_an_unknown_one(raw_server, options, status, error):
+    server = raw_server(always(answer(status, {"detail": "not today"})))
+    with pytest.raises(error, match=f"answered {status} to GET .*not today"):
+        farcall.connect(server.url, **options)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "error", "words"),
     [
@@ -254,6 +262,20 @@ def test_closing_while_jobs_run_ends_their_waiters(svc, app):
     svc.close()
     waiter.join(10)
     assert isinstance(caught[0], errors.UsageError)
+
+
+def test_an_asynchronous_service_is_refused_on_another_event_loop(url):
+    async def connect():
+        svc = await farcall.connect_async(url)
+        job = await svc.wait_at_gate.submit()
+        return svc, job
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        svc, job = first.run(connect())
+        for verb in (lambda: svc.add(a=1), lambda: svc.add.submit(a=1), job.result, lambda: anext(svc.add.pages(a=1))):
+            with pytest.raises(errors.UsageError, match="another event loop"):
+                second.run(verb())
+        first.run(svc.close())
 
 
 def test_a_blocking_verb_works_inside_a_running_loop(svc):

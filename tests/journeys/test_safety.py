@@ -4,6 +4,8 @@ import farcall
 import httpx
 import pytest
 from farcall import errors
+from farcall.sources import Wish
+from farcall.tracking import CallOptions
 from farcall_server import FastTaskAPI
 
 from journeys.test_faults import always, answer
@@ -63,6 +65,7 @@ def test_a_redirect_to_another_origin_takes_no_header_along_that_may_be_a_secret
         ("http://[::1", "no address"),
         ("127.0.0.1:99999", "no address"),
         ("http://", "no address"),
+        ("fasttaskapi:ftp://user:s3cret-key@gpu.lan", "no http"),
     ],
 )
 def test_an_address_that_is_none_or_holds_a_password_is_refused_with_a_sentence(source, words):
@@ -76,6 +79,17 @@ def test_a_key_with_a_line_end_is_blamed_itself_and_not_shown(url):
     with pytest.raises(errors.UsageError, match="line end") as caught:
         farcall.connect(url, api_key=SECRET + "\n")
     assert SECRET not in str(caught.value)
+
+
+def test_what_holds_a_key_or_headers_on_the_way_shows_none_in_its_repr():
+    assert SECRET not in repr(Wish(api_key=SECRET, options={}))
+    assert SECRET not in repr(CallOptions(headers={"authorization": SECRET}))
+
+
+@pytest.mark.parametrize(("wrong", "words"), [({"api_key": 3}, "api_key is a text"), ({"endpoints": "add"}, "a list")])
+def test_an_argument_of_connect_of_the_wrong_type_is_named(url, wrong, words):
+    with pytest.raises(errors.UsageError, match=words):
+        farcall.connect(url, **wrong)
 
 
 def test_an_address_below_a_service_is_not_taken_for_the_service(url):

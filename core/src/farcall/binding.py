@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from farcall.errors import ConfigError
+from farcall.hints import faults
 from farcall.spec import EndpointSpec, ServiceSpec
 
 
@@ -103,8 +104,10 @@ class Binding:
 
 
 def _endpoint(written: Mapping[str, Any]) -> EndpointSpec:
+    if not isinstance(written, Mapping):
+        raise ConfigError(f"endpoints is a list of EndpointSpec, or of mappings that say the same; not {written!r}.")
     try:
         return EndpointSpec.model_validate(dict(written))
     except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, f['loc'])) or 'endpoint'}: {f['msg']}" for f in error.errors())
+        said = faults(error, "endpoint")
         raise ConfigError(f"The endpoint {written.get('path', written)!r} is wrong: {said}.") from error

@@ -20,6 +20,7 @@ from farcall.service import (
     as_completed_async,
     find,
     gather_async,
+    listed_jobs,
     unknown,
 )
 from farcall.spec import Problem
@@ -311,7 +312,7 @@ def gather(jobs: Iterable[Job], return_exceptions: bool = False) -> list[Any]:  
     Raises:
         FarcallError: The first job's that did not end well; the others go on.
     """
-    listed = list(jobs)
+    listed = listed_jobs(jobs, Job, "gather")
     if not listed:
         return []
     by_job = {job._async: job for job in listed}  # noqa: SLF001
@@ -333,7 +334,7 @@ def as_completed(jobs: Iterable[Job], timeout_s: float | None = None) -> Iterato
     Raises:
         WaitTimeout: Some have not ended within `timeout_s` seconds; they go on.
     """
-    by_job = {job._async: job for job in jobs}  # noqa: SLF001
+    by_job = {job._async: job for job in listed_jobs(jobs, Job, "as_completed")}  # noqa: SLF001
     if by_job:
         generation = next(iter(by_job.values()))._generation  # noqa: SLF001
         for job in _each(generation, as_completed_async(by_job, timeout_s)):

@@ -16,9 +16,9 @@ from pydantic_core import from_json
 from farcall import config, plugins, threads
 from farcall.binding import Binding
 from farcall.engine import Engine
-from farcall.errors import AuthRefused, ConfigError, FarcallError, KeyMissing, Unreachable, UsageError
+from farcall.errors import ConfigError, FarcallError, KeyMissing, Refused, ServerFault, Unreachable, UsageError
 from farcall.filetypes import with_file_params
-from farcall.hints import did_you_mean
+from farcall.hints import did_you_mean, faults
 from farcall.hookspecs import Flow
 from farcall.jobs import Recognition, Step
 from farcall.keys import find_key
@@ -27,7 +27,8 @@ from farcall.sources import Wish
 from farcall.spec import EndpointSpec, ServiceSpec, unique_names
 from farcall.wire import Document, Request, Response, Sender, join, origin, without_query
 
-REFUSED: Final = frozenset({401, 403})
+WITHHELD: Final = frozenset({401, 403, 429}) | frozenset(range(500, 600))
+"""Statuses that say that there may be a description, but not for us, or not now."""
 ORIGINLESS: Final = origin("")
 """The origin of a service whose address only its description will tell."""
 DESCRIPTION_S: Final = 60.0
@@ -110,7 +111,7 @@ def check_options(chosen: Provider, options: Mapping[str, Any]) -> BaseModel:
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'options'}: {fault['msg']}" for fault in error.errors())
+        said = faults(error, "options")
         raise ConfigError(f"The options of the provider {chosen.name!r} are wrong: {said}.") from error
 
 
@@ -175,7 +176,7 @@ async def _documents(
         engine = await _engine(candidate, Binding(provider=candidate.name, **wish.options), sender, wish.api_key)
         try:
             document = wish.document or await _discovered(engine, answers)
-        except (Unreachable, AuthRefused, KeyMissing) as error:
+        except (Unreachable, Refused, ServerFault, KeyMissing) as error:
             reason = error
             continue
         found.append((engine, document))
@@ -250,7 +251,7 @@ async def _discovered(engine: Engine, answers: dict[str, Response]) -> Document 
     """Run a provider's discovery; equal GETs of several providers are sent once.
 
     Raises:
-        KeyMissing, AuthRefused: There is a description, but not for us.
+        KeyMissing, Refused, ServerFault: There may be a description, but not for us, or not now.
     """
     flow = engine.provider.discover(engine.binding)
     document = None
@@ -258,7 +259,7 @@ async def _discovered(engine: Engine, answers: dict[str, Response]) -> Document 
         document = await _patiently(engine, engine.courier.run(_sharing(flow, answers), Step.DISCOVER))
     if document is None:
         for url, answer in answers.items():
-            if answer.status in REFUSED:
+            if answer.status in WITHHELD:
                 request = Request(method="GET", url=url)
                 raise engine.courier.refusal(request, answer, Step.DISCOVER) or AssertionError(answer)
     return document

@@ -28,7 +28,7 @@ from farcall.errors import (
     WaitTimeout,
 )
 from farcall.following import Follower
-from farcall.hookspecs import Call, Credential
+from farcall.hookspecs import Call, Credential, ProviderFacts
 from farcall.jobs import Chunk, Event, JobRef, Log, Missing, Rejected, Snapshot, State, Step, Update
 from farcall.listening import Listener
 from farcall.provider import Provider
@@ -133,6 +133,17 @@ class Engine:
     def _token(self) -> str:
         """A word for one call that nobody else has and nobody guesses."""
         return f"{self._secret}{next(self._calls):04x}"
+
+    def check_loop(self) -> None:
+        """Refuse to work on another event loop than the one that connected.
+
+        Raises:
+            UsageError: This is another one, where waiting would break or never end.
+        """
+        if asyncio.get_running_loop() is not self.loop:
+            raise UsageError(
+                "This service was connected on another event loop; connect and call within one asyncio.run()."
+            )
 
     def spawn(self, work: Any, name: str) -> asyncio.Task[Any]:
         """Run a coroutine in the background, until `close`."""
@@ -266,9 +277,10 @@ class Engine:
                 asked = replies.retry_after(response, self.clock.now())
             pause = asked * (1 + 0.25 * self.clock.chance()) if asked else self.courier.pause(min(attempt, 6))
             if loop.time() + pause > patience:
+                tries = "1 try" if attempt == 1 else f"{attempt} tries"
                 raise Busy(
                     f"{tracked.endpoint.name}: the service accepts no more work now ({first.message}); "
-                    f"gave up after {loop.time() - tracked.started_at:.0f} s and {attempt} tries.",
+                    f"gave up after {loop.time() - tracked.started_at:.0f} s and {tries}.",
                     request=request,
                     response=response,
                     retry_after_s=asked,
@@ -380,7 +392,7 @@ class Engine:
                 if self.provider.watched:
                     self.tell("chunk", tracked)
             elif isinstance(update, Missing):
-                tracked.lose(JobLost(_lost(tracked, update, read_once=self.facts.read_once)))
+                tracked.lose(JobLost(_lost(tracked, update, self.facts)))
             elif update.retry_after_s is not None:
                 self._rest(tracked, update.retry_after_s)
         self.tell_end(tracked)
@@ -511,11 +523,13 @@ def _perhaps_taken(tracked: Tracked, request: Request, error: Unreachable) -> Un
     return error
 
 
-def _lost(tracked: Tracked, missing: Missing, *, read_once: bool) -> str:
+def _lost(tracked: Tracked, missing: Missing, facts: ProviderFacts) -> str:
     job = tracked.snapshot.job_id
     sentence = f"The host no longer knows job {job} of {tracked.endpoint.name}; its result cannot be had."
     if missing.message:
         sentence += f" It says: {missing.message}"
-    if read_once:
+    if facts.retention_s is not None:
+        sentence += f" It keeps results for {facts.retention_s:,.0f} s."
+    if facts.read_once:
         sentence += " It forgets a job once its end was read, also if that reply was lost on the way."
     return sentence

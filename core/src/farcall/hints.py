@@ -1,8 +1,12 @@
-"""What a sentence about an unknown name adds: which known ones come close."""
+"""Parts of sentences about what a user wrote: which known names come close, and what is wrong with values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -13,6 +17,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     close = near(name, known)
     return f" Did you mean {close}?" if close else ""
+
+
+def faults(error: ValidationError, whole: str) -> str:
+    """What pydantic finds wrong, on one line and without the values: they may be secrets.
+
+    Args:
+        error: What it raised.
+        whole: What a fault is called that lies in no field.
+    """
+    return "; ".join(f"{'.'.join(map(str, fault['loc'])) or whole}: {fault['msg']}" for fault in error.errors())
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -116,7 +116,7 @@ class ProviderFacts:
         submits_at_once: How many submissions may be under way at the same time.
         max_envelope_bytes: The largest JSON or text reply that is read into memory.
         drop_connection_after: HTTP statuses after which the host drops the connection without saying so.
-        retention_s: Seconds the host keeps a result; None if unknown.
+        retention_s: Seconds the host keeps a result, for the sentence of `JobLost`; None if unknown.
     """
 
     url: str
@@ -264,7 +264,8 @@ def farcall_read(
 
     Args:
         binding: The service.
-        answer: A reply whose JSON or text is in `content`; or an event of a stream.
+        answer: A reply whose JSON or text is in `content`; or an event of a stream; or a host's call back to us, for
+            who receives one (the core does not yet).
         step: What was asked: `SUBMIT POLL STREAM CANCEL WEBHOOK`.
         jobs: The jobs it was asked for; empty for `SUBMIT`.
         endpoint: What was called; None where the answer is about several jobs.

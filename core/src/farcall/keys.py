@@ -76,10 +76,15 @@ def find_key(provider: str, url: str, facts: ProviderFacts, *, argument: str | N
 
     Returns:
         The key; None if there is none for this address.
+
+    Raises:
+        UsageError: It is no text that a header can hold.
     """
+    if argument is not None and not isinstance(argument, str):
+        raise UsageError(f"api_key is a text; not a {type(argument).__name__}.")
     kept = _kept(provider, url, facts)
     found = argument or next((key for _, key in kept if key), None)
-    if found is not None and any(ord(c) < 32 or ord(c) == 127 for c in found):
+    if found is not None and has_controls(found):
         raise UsageError("The key holds a line end or another control character; strip() what was read from a file.")
     return None if found is None else Credential(secret=found)
 
@@ -96,6 +101,11 @@ def _kept(provider: str, url: str, facts: ProviderFacts) -> Iterator[tuple[str, 
     if is_trusted(url, facts):
         yield f"farcall.settings.api_keys[{provider!r}]", settings.api_keys.get(provider)
         yield from ((name, os.environ.get(name)) for name in facts.key_names)
+
+
+def has_controls(text: str) -> bool:
+    """Whether a text holds a line end or another control character, which no header may."""
+    return any(ord(c) < 32 or ord(c) == 127 for c in text)
 
 
 def is_trusted(url: str, facts: ProviderFacts) -> bool:

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,8 +17,9 @@ from farcall.binding import Binding
 from farcall.engine import DIRECT_WAIT_S, Engine
 from farcall.errors import ProtocolError, ServiceError, UnknownEndpoint, UsageError, WaitTimeout
 from farcall.files_async import AsyncFile
-from farcall.hints import did_you_mean
+from farcall.hints import did_you_mean, faults
 from farcall.jobs import JobRef, Snapshot, State
+from farcall.keys import has_controls
 from farcall.results import settled, to_python
 from farcall.spec import EndpointSpec, Problem, normalised
 from farcall.tracking import CallOptions, Tracked, check_finished, closed, fresh
@@ -222,6 +223,7 @@ class AsyncJob:
         _check_seconds(timeout_s)
         if tracked.ended:
             return
+        self._engine.check_loop()
         self._follow()
         patience = timeout_s
         if timeout_s is None and self._options.timeout_s is not None:
@@ -272,6 +274,7 @@ class AsyncEndpoint:
             ServiceError: It did not end well.
             WaitTimeout: `timeout_s` passed; the job goes on.
         """
+        self._engine.check_loop()
         values = self._checker.check(args, kwargs)
         return await self._finish(self._job(), values)
 
@@ -283,6 +286,7 @@ class AsyncEndpoint:
             ServiceError: It was not accepted.
             WaitTimeout: `timeout_s` passed before the host answered.
         """
+        self._engine.check_loop()
         values = self._checker.check(args, kwargs)
         job = self._job()
         if self._options.timeout_s is None:
@@ -309,6 +313,7 @@ class AsyncEndpoint:
             InputError: An argument is wrong; nothing was sent.
             ServiceError: A page did not come, or leads back to an earlier one.
         """
+        self._engine.check_loop()
         values: Mapping[str, Any] = self._checker.check(args, kwargs)
         onward: Request | None = None
         seen: set[str] = set()
@@ -443,7 +448,10 @@ def find(path: str, endpoints: Mapping[str, Any]) -> Any:
 
     Raises:
         UnknownEndpoint: There is none; close matches are named.
+        UsageError: It is no text.
     """
+    if not isinstance(path, str):
+        raise UsageError(f"An endpoint is found by its path or name, a text; not by {path!r}.")
     if path in endpoints:
         return endpoints[path]
     for same in (lambda p: p, normalised):
@@ -455,9 +463,13 @@ def find(path: str, endpoints: Mapping[str, Any]) -> Any:
 
 def unknown(name: str, endpoints: Mapping[str, Any]) -> UnknownEndpoint:
     """The error for a name or path the service does not have."""
+    if not endpoints:
+        return UnknownEndpoint(
+            f"The service has no endpoint {name!r}: it has none that it describes. Say what it offers with endpoints=."
+        )
     known = [*endpoints, *(endpoint.spec.path for endpoint in endpoints.values())]
     hint = did_you_mean(name, known)
-    listed = ", ".join(list(endpoints)[:20]) or "none"
+    listed = ", ".join(list(endpoints)[:20])
     return UnknownEndpoint(f"The service has no endpoint {name!r}.{hint} It has: {listed}.")
 
 
@@ -482,13 +494,19 @@ def _check_seconds(timeout_s: Any) -> None:
 
 def _check_own(options: Mapping[str, Any]) -> None:
     headers, key = options.get("headers"), options.get("idempotency_key")
-    texts = isinstance(headers, Mapping) and all(isinstance(text, str) for pair in headers.items() for text in pair)
-    if headers is not None and not texts:
-        raise UsageError(f"headers is a mapping of names to values, all of them text, or None; not {headers!r}.")
-    if key is not None and not isinstance(key, str):
-        raise UsageError(f"idempotency_key is text or None; not {key!r}.")
+    if headers is not None and not isinstance(headers, Mapping):
+        raise UsageError(f"headers is a mapping of names to values, or None; not a {type(headers).__name__}.")
+    for name, value in (headers or {}).items():  # a header may hold a secret: its value is not shown
+        if not (_one_line(name) and _one_line(value)):
+            raise UsageError(f"headers: {name!r} and its value must be texts without line ends or control characters.")
+    if key is not None and not _one_line(key):
+        raise UsageError("idempotency_key is a text without line ends or control characters, or None.")
     if not isinstance(options.get("follow", True), bool):
         raise UsageError(f"follow is True or False; not {options['follow']!r}.")
+
+
+def _one_line(text: object) -> bool:
+    return isinstance(text, str) and not has_controls(text)
 
 
 def _own(engine: Engine, given: Mapping[str, Any]) -> BaseModel | None:
@@ -502,11 +520,32 @@ def _own(engine: Engine, given: Mapping[str, Any]) -> BaseModel | None:
     try:
         return None if model is None else model.model_validate(dict(given))
     except ValidationError as error:
-        raise UsageError(f"A call option is wrong: {error}") from error
+        raise UsageError(f"A call option is wrong: {faults(error, 'options')}.") from None
 
 
 def _set(own: BaseModel | None) -> dict[str, Any]:
     return {} if own is None else own.model_dump(exclude_unset=True)
+
+
+J = TypeVar("J")
+
+
+def listed_jobs(jobs: Iterable[J], kind: type[J], verb: str) -> list[J]:
+    """The jobs, once it is sure that they are jobs of the face that the verb belongs to.
+
+    Raises:
+        UsageError: They are no list of such jobs.
+    """
+    if not isinstance(jobs, Iterable):
+        raise UsageError(f"{verb} takes the jobs in a list; not a {type(jobs).__name__}.")
+    listed = list(jobs)
+    for job in listed:
+        if not isinstance(job, kind):
+            raise UsageError(
+                f"A {type(job).__name__} is no {kind.__name__}: {verb} takes what submit() of a blocking service "
+                f"returned, {verb}_async what that of an asynchronous one did."
+            )
+    return listed
 
 
 async def gather_async(jobs: Iterable[AsyncJob], return_exceptions: bool = False) -> list[Any]:  # noqa: FBT001, FBT002 - asyncio.gather's signature
@@ -519,7 +558,8 @@ async def gather_async(jobs: Iterable[AsyncJob], return_exceptions: bool = False
     Raises:
         FarcallError: The first job's that did not end well; the others go on.
     """
-    return await asyncio.gather(*(job.result() for job in jobs), return_exceptions=return_exceptions)
+    listed = listed_jobs(jobs, AsyncJob, "gather")
+    return await asyncio.gather(*(job.result() for job in listed), return_exceptions=return_exceptions)
 
 
 async def as_completed_async(jobs: Iterable[AsyncJob], timeout_s: float | None = None) -> AsyncIterator[AsyncJob]:
@@ -534,7 +574,7 @@ async def as_completed_async(jobs: Iterable[AsyncJob], timeout_s: float | None =
     """
     _check_seconds(timeout_s)
     ended: asyncio.Queue[AsyncJob] = asyncio.Queue()
-    watching = [asyncio.ensure_future(_ended(job, ended)) for job in jobs]
+    watching = [asyncio.ensure_future(_ended(job, ended)) for job in listed_jobs(jobs, AsyncJob, "as_completed")]
     deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
     try:
         for left in range(len(watching), 0, -1):
@@ -542,7 +582,9 @@ async def as_completed_async(jobs: Iterable[AsyncJob], timeout_s: float | None =
                 async with asyncio.timeout_at(deadline):
                     job = await ended.get()
             except TimeoutError:
-                raise WaitTimeout(f"{left} jobs have not ended within {timeout_s} s; they go on.") from None
+                raise WaitTimeout(
+                    f"{left} of {len(watching)} jobs have not ended within {timeout_s} s; they go on."
+                ) from None
             yield job
     finally:
         for task in watching:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -38,7 +38,7 @@ class Wish:
     url: str | None = None
     document: Document | None = None
     sender: Sender | None = None
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     options: Mapping[str, Any]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from farcall.errors import (
@@ -38,7 +38,7 @@ class CallOptions:
 
     timeout_s: float | None = None
     idempotency_key: str | None = None
-    headers: dict[str, str] | None = None
+    headers: dict[str, str] | None = field(default=None, repr=False)
     follow: bool = True
     own: Any = None
 

@@ -384,9 +384,11 @@ class Response:
         try:
             return from_json(self.content)
         except ValueError as error:
-            start = self.text[:120].strip() or "nothing"
+            start = self.content[:480].decode("utf-8", "replace").strip()[:120]
+            sent = f"{len(self.content):,} bytes that are not: {start!r} ({error})" if start else "nothing"
+            place = f" at {without_query(self.url)}" if self.url else ""
             raise errors.ProtocolError(
-                f"The service promised JSON and sent {len(self.content)} bytes that are not: {start!r} ({error}).",
+                f"The service promised JSON{place} and sent {sent}.",
                 response=self,
             ) from error
 

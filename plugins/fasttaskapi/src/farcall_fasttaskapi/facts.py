@@ -32,8 +32,8 @@ _FACTS: Final[Mapping[Dialect, ProviderFacts]] = {
     Dialect.FASTTASKAPI: _OLDER,
     # Its stream is called text/event-stream and is none: texts come bare, without `data:`.
     Dialect.APIPOD: replace(_OLDER, stream="raw"),
-    # It may turn out to be ours, which holds a look open; the others answer at once.
-    Dialect.UNKNOWN: replace(_OLDER, long_poll_s=25.0),
+    # It may turn out to be ours, which holds a look open and keeps results longer; the others answer at once.
+    Dialect.UNKNOWN: replace(_OLDER, long_poll_s=25.0, retention_s=None),
     # Source: farcall's own job protocol, version 1. Its servers hold a look for 60 s; proxies cut at 30.
     Dialect.FARCALL: ProviderFacts(
         url="",

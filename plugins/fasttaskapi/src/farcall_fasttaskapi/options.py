@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from farcall.wire import without_query
 from pydantic import BaseModel, ConfigDict, field_validator
 
 
@@ -25,11 +26,11 @@ class Options(BaseModel):
         whole = url.strip() if "://" in url else f"http://{url.strip()}"
         parts = urlsplit(whole)
         if parts.scheme not in {"http", "https"} or not parts.hostname or not whole.isprintable() or " " in whole:
-            raise ValueError(f"{url!r} is no http or https address")
+            raise ValueError(f"{without_query(url)!r} is no http or https address")
         if parts.query or parts.fragment:
             raise ValueError(f"{parts.hostname}: the address of a service has no ? and no #")
         if parts.username is not None:
             raise ValueError(f"{parts.hostname}: leave the key out of the address and give it as api_key=")
         if parts.port == 0:  # reading it checks it, too
-            raise ValueError(f"{url!r} has no usable port")
+            raise ValueError(f"{without_query(url)!r} has no usable port")
         return whole.rstrip("/")
