@@ -11,7 +11,6 @@ import httpx
 import pytest
 from farcall import errors
 
-
 MIB = 1024 * 1024
 
 
