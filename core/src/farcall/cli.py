@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from farcall import background, plugins
-from farcall.errors import FarcallError, PluginError, UsageError
+from farcall.errors import FarcallError, PluginError, UsageError, WaitTimeout
 from farcall.spec import EndpointSpec
 
 if TYPE_CHECKING:
@@ -118,7 +118,10 @@ def call(  # noqa: PLR0913 - each is an option on the command line
     with farcall.connect(source, provider=provider, profile=profile) as service:
         callable_ = service[endpoint]
         job = callable_.submit(**_arguments(arguments or (), callable_.spec))
-        result = _result(job, endpoint, timeout)
+        try:
+            result = _result(job, endpoint, timeout)
+        except WaitTimeout as error:
+            raise WaitTimeout(f"{endpoint} has not ended within {timeout:g} s; job {job.id} goes on.") from error
         typer.echo(json.dumps(saved(result, save), indent=2, ensure_ascii=False))
 
 
