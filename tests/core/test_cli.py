@@ -121,7 +121,10 @@ def test_ctrl_c_ends_the_program_at_once_with_130(host):
     with process:
         assert host.started.wait(20)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        try:
+            out, err = process.communicate(timeout=10)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert out == b""
     assert b"Traceback" not in err

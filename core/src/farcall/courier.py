@@ -143,7 +143,7 @@ class Courier:
         content = await self._whole(response, body)
         if response.status in self.facts.drop_connection_after:
             body.drop()
-        return Response(status=response.status, headers=response.headers, content=content, url=response.url)
+        return response.arrived(content)
 
     async def exchange(self, request: Request, step: Step, tries: int = TRIES) -> Response:
         """Send one request; again where that can do no harm: nothing was sent, or it is repeatable.
@@ -177,7 +177,7 @@ class Courier:
         response = await self.once(request, step)
         if response.body is None:
             return response
-        return replace(response, body=None, content=await self._whole(response, response.body))
+        return response.arrived(await self._whole(response, response.body))
 
     async def run(self, flow: Flow[T], step: Step, *, bare: bool = False) -> T:
         """Run a provider's flow to its end and return its value.
@@ -215,7 +215,7 @@ class Courier:
         response = await self.exchange(request, step)
         if response.body is None:
             return response
-        return replace(response, body=None, content=await self._whole(response, response.body))
+        return response.arrived(await self._whole(response, response.body))
 
     async def _whole(self, response: Response, body: Reading) -> bytes:
         """The body in memory; one that says beforehand that it is too large is not begun."""

@@ -94,6 +94,7 @@ class Engine:
         self.binding = binding
         self.facts = self.provider.sound(self.courier.facts)
         self.origin = self.courier.origin
+        self._place = self.provider.name, self.facts.url
 
     def describe(self, service: ServiceSpec) -> None:
         """Go on with what the service's description said."""
@@ -200,7 +201,7 @@ class Engine:
         finally:
             del self._submitting[tracked]
             self.tell_end(tracked)
-        if tracked.ref is not None and (options.follow or tracked.wanted):
+        if not tracked.ended and tracked.ref is not None and (options.follow or tracked.wanted):
             self.follower.add(tracked)
 
     async def _submit(
@@ -301,13 +302,7 @@ class Engine:
             response.drop()
             raise self.courier.refusal(request, response, Step.SUBMIT) or replies.unexpected(request, response)
         if snapshot.job_id is not None:
-            tracked.ref = JobRef(
-                provider=self.provider.name,
-                url=self.facts.url,
-                endpoint=tracked.endpoint.name,
-                id=snapshot.job_id,
-                data=snapshot.data,
-            )
+            tracked.place = self._place
         elif not snapshot.state.ended and not isinstance(snapshot.result, Response):
             raise replies.unexpected(request, response)
         if isinstance(snapshot.result, Response) and not snapshot.state.ended:
@@ -484,8 +479,7 @@ class Engine:
                 f"{self.provider.name}'s at {self.origin}. Connect to the job's service and attach there."
             )
         tracked = self.track(endpoint)
-        tracked.ref = ref
-        tracked.snapshot = replace(tracked.snapshot, job_id=ref.id, data=ref.data)
+        tracked.refer(ref)
         return tracked
 
     def tell_end(self, tracked: Tracked) -> None:
