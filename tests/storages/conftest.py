@@ -34,6 +34,15 @@ class Place:
         """A storage there, closed at the end of the test."""
         return self._stack.enter_context(farcall.open_storage(self.address, **{**self.options, **options}))
 
+    def configured(self, folder, link_s=3600, **options):
+        """The name under which it stands in the folder's farcall.toml."""
+        told = {**self.options, **options, ("bucket" if self.kind == "s3" else "container"): self.name}
+        lines = "\n".join(f'{name} = "{value}"' for name, value in told.items())
+        (folder / "farcall.toml").write_text(
+            f'[storages.media]\nprovider = "{self.kind}"\nlink_s = {link_s}\n{lines}\n'
+        )
+        return "media"
+
     def between(self):
         """The options to reach it through a proxy, and the proxy."""
         proxy = Between(urlsplit(self.server.url).port)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from farcall.errors import UsageError
 from fastapi import FastAPI
@@ -31,6 +31,9 @@ from farcall_server.queue import Store
 from farcall_server.routes import Endpoint, Handler, Jobs, Plain, Ready, Submit, health
 from farcall_server.streaming import Streams
 from farcall_server.worker import Lane, Work
+
+if TYPE_CHECKING:
+    from farcall import AsyncStorage, Storage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,6 +72,9 @@ class FastTaskAPI(FastAPI):
             listens on the loopback; for a server behind a proxy. None: `FTAPI_ALLOWED_HOSTS`, separated by commas.
         api_keys: Keys of which a caller must show one, as `Authorization: Bearer …`. None: `FTAPI_API_KEYS`, separated
             by commas; none there or an empty list: everybody may call.
+        storage: Takes result files that are too large for a host like Runpod, and the caller gets their signed
+            addresses: an address (`s3://bucket`), a name of farcall.toml, or an open storage. None: `FTAPI_STORAGE`.
+            The local server has no such limit and does not use it.
         **options: As for FastAPI. `dependencies` apply to the job routes too.
     """
 
@@ -85,6 +91,7 @@ class FastTaskAPI(FastAPI):
         fetch_hosts: Collection[str] | None = None,
         allowed_hosts: Collection[str] | None = None,
         api_keys: Collection[str] | None = None,
+        storage: str | Storage | AsyncStorage | None = None,
         **options: Any,
     ) -> None:
         if max_concurrency is not None:
@@ -103,6 +110,7 @@ class FastTaskAPI(FastAPI):
         self._crew = Crew(PLAIN_THREADS, "farcall-plain")
         self._documented: list[documents.Documented] = []
         self._known_dependencies = tuple(self.router.dependencies)
+        self.storage = storage if storage is not None else os.environ.get("FTAPI_STORAGE") or None
         self.api_keys = keys.configured(api_keys)
         if self.api_keys:
             self.add_middleware(keys.KeyCheck, keys=self.api_keys, open_paths=self._open_paths())
