@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import threading
+import time
 from pathlib import Path
 
 import farcall
@@ -79,6 +80,18 @@ def test_a_plain_endpoints_file_comes_back_too(s3_place, hosted, own_home):
     assert made.read() == reels.film("poster.png", 12 * MIB).read()
 
 
+def test_a_result_is_deleted_by_a_later_one_once_it_has_expired(s3_place, hosted, own_home):
+    media = s3_place.configured(own_home, link_s=1, expire_after_s=1)
+    hosted(media).films(sizes=[12 * MIB])
+    (first,) = s3_place.stored()
+    over = time.time() + 1
+    while time.time() < over:
+        time.sleep(0.02)
+    hosted(media).poster(size=12 * MIB)  # by another worker; one cleans up once a minute
+    (second,) = s3_place.stored()
+    assert first != second
+
+
 def test_a_stream_of_films_comes_whole_however_long(s3_place, hosted, own_home):
     sizes = [1000, *[900_000] * 12, 3 * MIB]
     job = hosted(s3_place.configured(own_home)).reel.submit(sizes=sizes)
@@ -123,6 +136,12 @@ def test_a_worker_whose_storage_is_not_configured_does_not_start():
 
     with pytest.raises(errors.ConfigError, match=r"farcall\.toml has no \[storages\.nowhere\]"):
         asyncio.run(start())
+
+
+def test_the_variable_names_a_storage_where_the_app_does_not(monkeypatch):
+    monkeypatch.setenv("FTAPI_STORAGE", "media")
+    assert FastTaskAPI().storage == "media"
+    assert FastTaskAPI(storage="s3://films").storage == "s3://films"
 
 
 # --- in this process --------------------------------------------------------------------------------------------

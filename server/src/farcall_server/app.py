@@ -18,7 +18,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from farcall_server import backends, documents, inputs, keys, lanes, places, replies, signature, starting, supervisors
+from farcall_server import (
+    backends,
+    documents,
+    hosts,
+    inputs,
+    keys,
+    lanes,
+    places,
+    replies,
+    signature,
+    starting,
+    supervisors,
+)
 from farcall_server.arguments import Fetching
 from farcall_server.crew import Crew
 from farcall_server.fetching import Fetcher
@@ -72,9 +84,8 @@ class FastTaskAPI(FastAPI):
             listens on the loopback; for a server behind a proxy. None: `FTAPI_ALLOWED_HOSTS`, separated by commas.
         api_keys: Keys of which a caller must show one, as `Authorization: Bearer …`. None: `FTAPI_API_KEYS`, separated
             by commas; none there or an empty list: everybody may call.
-        storage: Takes result files that are too large for a host like Runpod, and the caller gets their signed
-            addresses: an address (`s3://bucket`), a name of farcall.toml, or an open storage. None: `FTAPI_STORAGE`.
-            The local server has no such limit and does not use it.
+        storage: Takes result files too large for a host like Runpod: an address (`s3://bucket`), a name of
+            farcall.toml, or an open storage. None: `FTAPI_STORAGE`. The local server has no limit and does not use it.
         **options: As for FastAPI. `dependencies` apply to the job routes too.
     """
 
@@ -115,7 +126,7 @@ class FastTaskAPI(FastAPI):
         if self.api_keys:
             self.add_middleware(keys.KeyCheck, keys=self.api_keys, open_paths=self._open_paths())
         self.open_door = OpenDoor(locked=bool(self.api_keys))
-        self.add_middleware(HostCheck, allowed=_allowed(allowed_hosts), door=self.open_door)
+        self.add_middleware(HostCheck, allowed=hosts.configured(allowed_hosts), door=self.open_door)
         self._add_job_routes()
         self.router.lifespan_context = self._around(self.router.lifespan_context)
 
@@ -390,12 +401,6 @@ class FastTaskAPI(FastAPI):
         for lane in self._lanes.values():
             await lane.close()
         self._crew.close()
-
-
-def _allowed(hosts: Collection[str] | None) -> Collection[str]:
-    if hosts is not None:
-        return hosts
-    return [name.strip() for name in os.environ.get("FTAPI_ALLOWED_HOSTS", "").split(",") if name.strip()]
 
 
 def _at_least(name: str, value: float, least: int) -> None:
