@@ -18,24 +18,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from farcall_server import (
-    backends,
-    documents,
-    hosts,
-    inputs,
-    keys,
-    lanes,
-    places,
-    replies,
-    signature,
-    starting,
-    supervisors,
-)
+from farcall_server import backends, documents, inputs, keys, lanes, places, replies, signature, starting, supervisors
 from farcall_server.arguments import Fetching
 from farcall_server.crew import Crew
 from farcall_server.fetching import Fetcher
 from farcall_server.hookspecs import Options
-from farcall_server.hosts import HostCheck, OpenDoor
+from farcall_server.hosts import HostCheck, OpenDoor, named
 from farcall_server.isolation import Isolation, isolation_of
 from farcall_server.ledger import Ledger
 from farcall_server.lines import Rules
@@ -126,7 +114,7 @@ class FastTaskAPI(FastAPI):
         if self.api_keys:
             self.add_middleware(keys.KeyCheck, keys=self.api_keys, open_paths=self._open_paths())
         self.open_door = OpenDoor(locked=bool(self.api_keys))
-        self.add_middleware(HostCheck, allowed=hosts.configured(allowed_hosts), door=self.open_door)
+        self.add_middleware(HostCheck, allowed=named(allowed_hosts), door=self.open_door)
         self._add_job_routes()
         self.router.lifespan_context = self._around(self.router.lifespan_context)
 

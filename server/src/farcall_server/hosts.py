@@ -20,7 +20,7 @@ UNLOCKED: Final = (
 _NAMES: Final = frozenset({"localhost", "ip6-localhost"})
 
 
-def configured(names: Collection[str] | None) -> Collection[str]:
+def named(names: Collection[str] | None) -> Collection[str]:
     """As `FastTaskAPI(allowed_hosts=…)` says; None: as `FTAPI_ALLOWED_HOSTS` says, separated by commas."""
     if names is not None:
         return names
