@@ -24,10 +24,11 @@ PROGRAM = Path(reels.__file__)
 def hosted(runpod_emulator, monkeypatch, stack):
     """Connect to the service as a Runpod worker: `hosted(storage of the worker, **options of connect)`."""
 
-    def connect(media, **options):
+    def connect(media, fetches=None, **options):
         if media is not None:
             monkeypatch.setenv("FTAPI_STORAGE", media)
-        monkeypatch.setenv("FTAPI_FETCH_HOSTS", "127.0.0.1")
+        if fetches is not None:
+            monkeypatch.setenv("FTAPI_FETCH_HOSTS", fetches)
         url = runpod_emulator(PROGRAM).url
         spec = reels.app.openapi()
         return stack.enter_context(farcall.connect(provider="runpod", url=url, api_key="any", spec=spec, **options))
@@ -48,7 +49,7 @@ def right(file, name, size):
 
 def test_a_film_larger_than_runpod_takes_goes_in_and_comes_out_through_a_storage(place, film, hosted, own_home):
     media = place.configured(own_home)
-    told = hosted(media, storage=media).copy(film=film)
+    told = hosted(media, fetches="127.0.0.1", storage=media).copy(film=film)
     (backwards,) = told["films"]
     assert told["sha256"] == hashlib.sha256(film.read_bytes()).hexdigest()
     assert lies_in(place, backwards)
@@ -93,18 +94,32 @@ def test_a_result_is_deleted_by_a_later_one_once_it_has_expired(s3_place, hosted
 
 
 def test_a_stream_of_films_comes_whole_however_long(s3_place, hosted, own_home):
-    sizes = [1000, *[900_000] * 12, 3 * MIB]
+    sizes = [
+        1000,
+        *[700_000] * 11,
+        100_000,
+        50_000,
+        10_000,
+        3 * MIB,
+    ]  # without the last one they fill what Runpod takes
     job = hosted(s3_place.configured(own_home)).reel.submit(sizes=sizes)
     streamed = [piece["film"] for piece in job.stream()]
     for films in (streamed, [piece["film"] for piece in job.result()]):
         assert all(
             right(file, f"{number}.mp4", size) for number, (file, size) in enumerate(zip(films, sizes, strict=True))
         )
-        assert not lies_in(s3_place, films[0])
-        assert lies_in(s3_place, films[-1])
+        assert [lies_in(s3_place, film) for film in (films[0], films[-1])] == [False, True]
+    assert not lies_in(s3_place, streamed[1])
 
 
 # --- what cannot be ---------------------------------------------------------------------------------------------
+
+
+def test_a_worker_fetches_from_a_private_address_only_if_it_is_told_to(s3_place, film, hosted, own_home):
+    media = s3_place.configured(own_home)
+    with pytest.raises(errors.JobFailed, match=r"film: .*127\.0\.0\.1.*public") as raised:
+        hosted(media, storage=media).copy(film=film)
+    assert "Signature" not in str(raised.value)
 
 
 def test_without_a_storage_a_large_file_fails_and_says_how_to_have_one(hosted):
