@@ -74,7 +74,7 @@ async def _open_storage(engine: Engine) -> None:
     if binding.storage is not None:
         from farcall.stores import store_of  # what keeps files is loaded only where files are kept
 
-        engine.storage = await store_of(binding)
+        engine.storage = await store_of(binding.storage)
     elif binding.upload_threshold_bytes is not None:
         raise ConfigError("upload_threshold_bytes= says which files go to a storage; name one with storage=.")
 

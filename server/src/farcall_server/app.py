@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from farcall.errors import UsageError
 from fastapi import FastAPI
@@ -23,7 +23,7 @@ from farcall_server.arguments import Fetching
 from farcall_server.crew import Crew
 from farcall_server.fetching import Fetcher
 from farcall_server.hookspecs import Options
-from farcall_server.hosts import HostCheck, OpenDoor
+from farcall_server.hosts import HostCheck, OpenDoor, named
 from farcall_server.isolation import Isolation, isolation_of
 from farcall_server.ledger import Ledger
 from farcall_server.lines import Rules
@@ -31,6 +31,9 @@ from farcall_server.queue import Store
 from farcall_server.routes import Endpoint, Handler, Jobs, Plain, Ready, Submit, health
 from farcall_server.streaming import Streams
 from farcall_server.worker import Lane, Work
+
+if TYPE_CHECKING:
+    from farcall import AsyncStorage, Storage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,6 +72,8 @@ class FastTaskAPI(FastAPI):
             listens on the loopback; for a server behind a proxy. None: `FTAPI_ALLOWED_HOSTS`, separated by commas.
         api_keys: Keys of which a caller must show one, as `Authorization: Bearer …`. None: `FTAPI_API_KEYS`, separated
             by commas; none there or an empty list: everybody may call.
+        storage: Takes result files too large for a host like Runpod: an address (`s3://bucket`), a name of
+            farcall.toml, or an open storage. None: `FTAPI_STORAGE`. The local server has no limit and does not use it.
         **options: As for FastAPI. `dependencies` apply to the job routes too.
     """
 
@@ -85,6 +90,7 @@ class FastTaskAPI(FastAPI):
         fetch_hosts: Collection[str] | None = None,
         allowed_hosts: Collection[str] | None = None,
         api_keys: Collection[str] | None = None,
+        storage: str | Storage | AsyncStorage | None = None,
         **options: Any,
     ) -> None:
         if max_concurrency is not None:
@@ -103,11 +109,12 @@ class FastTaskAPI(FastAPI):
         self._crew = Crew(PLAIN_THREADS, "farcall-plain")
         self._documented: list[documents.Documented] = []
         self._known_dependencies = tuple(self.router.dependencies)
+        self.storage = storage if storage is not None else os.environ.get("FTAPI_STORAGE") or None
         self.api_keys = keys.configured(api_keys)
         if self.api_keys:
             self.add_middleware(keys.KeyCheck, keys=self.api_keys, open_paths=self._open_paths())
         self.open_door = OpenDoor(locked=bool(self.api_keys))
-        self.add_middleware(HostCheck, allowed=_allowed(allowed_hosts), door=self.open_door)
+        self.add_middleware(HostCheck, allowed=named(allowed_hosts), door=self.open_door)
         self._add_job_routes()
         self.router.lifespan_context = self._around(self.router.lifespan_context)
 
@@ -382,12 +389,6 @@ class FastTaskAPI(FastAPI):
         for lane in self._lanes.values():
             await lane.close()
         self._crew.close()
-
-
-def _allowed(hosts: Collection[str] | None) -> Collection[str]:
-    if hosts is not None:
-        return hosts
-    return [name.strip() for name in os.environ.get("FTAPI_ALLOWED_HOSTS", "").split(",") if name.strip()]
 
 
 def _at_least(name: str, value: float, least: int) -> None:
