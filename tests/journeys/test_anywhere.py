@@ -90,7 +90,7 @@ PLACES = [
     Place("local server", on_a_local_server),
     Place("runpod", as_a_runpod_worker()),
     Place("runpod, nothing streams", as_a_runpod_worker(":unstreamed"), ALL - {"stream"}),
-    Place("runpod's test server", on_the_sdks_test_server, frozenset({"timeout"})),
+    Place("runpod's test server", on_the_sdks_test_server, frozenset({"stream", "timeout"})),
 ]
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic_core import ErrorDetails, from_json
 
 from farcall import config, plugins, threads
 from farcall.binding import Binding
@@ -110,8 +110,14 @@ def check_options(chosen: Provider, options: Mapping[str, Any]) -> BaseModel:
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'options'}: {fault['msg']}" for fault in error.errors())
+        said = "; ".join(map(_wrong, error.errors()))
         raise ConfigError(f"The options of the provider {chosen.name!r} are wrong: {said}.") from error
+
+
+def _wrong(fault: ErrorDetails) -> str:
+    """What is wrong with an option, in the provider's own words where it raised them."""
+    place, words = ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")
+    return f"{place}: {words}" if place else words
 
 
 async def _recognised(wish: Wish, sender: Sender) -> tuple[Engine, ServiceSpec]:
@@ -253,18 +259,20 @@ async def _discovered(engine: Engine, answers: dict[str, Response]) -> Document 
         KeyMissing, AuthRefused: There is a description, but not for us.
     """
     flow = engine.provider.discover(engine.binding)
-    document = None
-    if flow is not None:
-        document = await _patiently(engine, engine.courier.run(_sharing(flow, answers), Step.DISCOVER))
-    if document is None:
-        for url, answer in answers.items():
-            if answer.status in REFUSED:
-                request = Request(method="GET", url=url)
-                raise engine.courier.refusal(request, answer, Step.DISCOVER) or AssertionError(answer)
+    if flow is None:
+        return None
+    refused: list[tuple[Request, Response]] = []
+    document = await _patiently(engine, engine.courier.run(_sharing(flow, answers, refused), Step.DISCOVER))
+    if document is None and refused:
+        request, answer = refused[0]
+        raise engine.courier.refusal(request, answer, Step.DISCOVER) or AssertionError(answer)
     return document
 
 
-def _sharing(flow: Flow[Document | None], answers: dict[str, Response]) -> Flow[Document | None]:
+def _sharing(
+    flow: Flow[Document | None], answers: dict[str, Response], refused: list[tuple[Request, Response]]
+) -> Flow[Document | None]:
+    """The flow, its plain GETs answered with what another provider's were; what was refused is noted."""
     try:
         request = next(flow)
         while True:
@@ -274,6 +282,8 @@ def _sharing(flow: Flow[Document | None], answers: dict[str, Response]) -> Flow[
                 answer = yield request
                 if plain:
                     answers[request.url] = answer
+            if answer.status in REFUSED:
+                refused.append((request, answer))
             request = flow.send(answer)
     except StopIteration as end:
         found: Document | None = end.value

@@ -84,8 +84,7 @@ class Courier:
         for _ in range(HOPS):
             grant = self._grant
             response = await self.once(request, step)
-            whole = isinstance(request.body, bytes) or request.body.repeatable
-            if response.status == UNAUTHORISED and grant is not None and whole:  # taken back before its time
+            if response.status == UNAUTHORISED and grant is not None and _is_whole(request):  # taken back before its time
                 response.drop()
                 self._grant = None if self._grant is grant else self._grant
                 response = await self.once(request, step)
@@ -146,7 +145,7 @@ class Courier:
         return Response(status=response.status, headers=response.headers, content=content, url=response.url)
 
     async def exchange(self, request: Request, step: Step, tries: int = TRIES) -> Response:
-        """Send one request; again where that can do no harm: nothing was sent, or it is repeatable.
+        """Send one request; again where that can do no harm: nothing was sent or taken, or it is repeatable.
 
         Raises:
             Unreachable: It stayed without a reply.
@@ -160,7 +159,8 @@ class Courier:
                 request = replace(request, fresh=True)
                 await asyncio.sleep(self.pause(attempt))
                 continue
-            passing = response.status in replies.PASSING and request.repeatable
+            untaken = response.status == replies.TOO_MANY and _is_whole(request)
+            passing = untaken or (response.status in replies.PASSING and request.repeatable)
             asked = replies.retry_after(response, self.clock.now()) if passing else None
             refused = step is Step.SUBMIT and response.status == replies.TOO_MANY  # whose patience is longer than ours
             if not passing or refused or attempt == tries or (asked or 0) > LONGEST_PAUSE_S:
@@ -273,5 +273,9 @@ def _onward(request: Request, response: Response, inside: str) -> Request | None
         kept = {k: v for k, v in request.headers.items() if k.lower() in HARMLESS}
         return replace(request, url=url, headers=request.headers if url.startswith(inside) else kept)
     same_again = response.status in {307, 308} and url.startswith(inside)
-    whole = isinstance(request.body, bytes) or request.body.repeatable
-    return replace(request, url=url) if same_again and whole else None
+    return replace(request, url=url) if same_again and _is_whole(request) else None
+
+
+def _is_whole(request: Request) -> bool:
+    """Whether the request's body can be sent once more."""
+    return isinstance(request.body, bytes) or request.body.repeatable

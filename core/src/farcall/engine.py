@@ -202,7 +202,7 @@ class Engine:
             raise UsageError(f"The host of {endpoint.name!r} does not know idempotency keys there.")
         if not HOLDERS.isdisjoint(map(type, values.values())):
             async with self._submits:
-                values = await travelling(self, tracked, values)
+                values = await travelling(self, tracked, values, options.own)
         token = self._token()
         key = None if header is None else options.idempotency_key or token
         call = Call(

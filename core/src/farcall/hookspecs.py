@@ -347,7 +347,7 @@ def farcall_auth(
 
 @hookspec(firstresult=True)
 def farcall_file_transport(
-    binding: Binding, endpoint: EndpointSpec, parameter: str, file: FileValue
+    binding: Binding, endpoint: EndpointSpec, parameter: str, file: FileValue, options: Any
 ) -> FilePolicy | Flow[FileValue]:
     """How this host takes a file. Called for each file argument, before `farcall_submit`.
 
@@ -356,6 +356,7 @@ def farcall_file_transport(
         endpoint: What is called.
         parameter: The file's parameter.
         file: Name, media type, size, and its bytes to put into a request; the hook itself does not read them.
+        options: The provider's own options of this call, as its `farcall_call_options` model; None if it has none.
 
     Returns:
         The policy, by default a multipart part of any size; or a flow that uploads the file to the host itself and

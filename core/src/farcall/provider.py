@@ -193,11 +193,16 @@ class Provider:
         return answer
 
     def file_transport(
-        self, binding: Binding, endpoint: EndpointSpec, parameter: str, file: FileValue
+        self, binding: Binding, endpoint: EndpointSpec, parameter: str, file: FileValue, options: Any = None
     ) -> FilePolicy | Flow[FileValue]:
         """How a file travels."""
         answer: FilePolicy | Flow[FileValue] | None = self._ask(
-            "farcall_file_transport", binding=binding, endpoint=endpoint, parameter=parameter, file=file
+            "farcall_file_transport",
+            binding=binding,
+            endpoint=endpoint,
+            parameter=parameter,
+            file=file,
+            options=options,
         )
         return INLINE if answer is None else answer
 
