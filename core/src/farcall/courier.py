@@ -32,6 +32,8 @@ LONGEST_PAUSE_S: Final = 30.0
 HARMLESS: Final = frozenset({"accept", "accept-encoding", "user-agent"})
 """The headers that go along when a redirect leads to another origin: any other may be a secret."""
 UNAUTHORISED: Final = 401
+_PATIENT: Final = frozenset({Step.SUBMIT, Step.CANCEL})
+"""Where a busy host is given more time than is given here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,9 @@ class Courier:
         for _ in range(HOPS):
             grant = self._grant
             response = await self.once(request, step)
-            if response.status == UNAUTHORISED and grant is not None and _is_whole(request):  # taken back before its time
+            if (
+                response.status == UNAUTHORISED and grant is not None and _is_whole(request)
+            ):  # taken back before its time
                 response.drop()
                 self._grant = None if self._grant is grant else self._grant
                 response = await self.once(request, step)
@@ -162,7 +166,7 @@ class Courier:
             untaken = response.status == replies.TOO_MANY and _is_whole(request)
             passing = untaken or (response.status in replies.PASSING and request.repeatable)
             asked = replies.retry_after(response, self.clock.now()) if passing else None
-            refused = step is Step.SUBMIT and response.status == replies.TOO_MANY  # whose patience is longer than ours
+            refused = response.status == replies.TOO_MANY and step in _PATIENT
             if not passing or refused or attempt == tries or (asked or 0) > LONGEST_PAUSE_S:
                 return response
             await asyncio.sleep(asked or self.pause(attempt))

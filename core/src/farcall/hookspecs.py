@@ -114,6 +114,7 @@ class ProviderFacts:
         stream: How the host sends output: `sse`, `ndjson`, `raw` text; `polled`: each reply brings the pieces that
             are new, until the job has ended and none is left; None: it has no stream.
         submits_at_once: How many submissions may be under way at the same time.
+        submit_rate: How many submissions in how many seconds, for the whole service, at most; None: no limit.
         max_envelope_bytes: The largest JSON or text reply that is read into memory.
         drop_connection_after: HTTP statuses after which the host drops the connection without saying so.
         retention_s: Seconds the host keeps a result; None if unknown.
@@ -133,6 +134,7 @@ class ProviderFacts:
     idempotency_header: str | None = None
     stream: str | None = None
     submits_at_once: int = 256
+    submit_rate: tuple[int, float] | None = None
     max_envelope_bytes: int = 64 * 1024 * 1024
     drop_connection_after: frozenset[int] = frozenset()
     retention_s: float | None = None

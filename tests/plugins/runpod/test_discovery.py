@@ -122,7 +122,9 @@ def test_a_wrong_id_is_named_where_the_worker_would_be_asked():
 
 
 def test_a_busy_endpoint_is_asked_for_its_description_again():
-    answers = iter([reply({}, status=429), reply({"id": "sync-1", "status": "COMPLETED", "output": {**OURS, "result": APP}})])
+    answers = iter(
+        [reply({}, status=429), reply({"id": "sync-1", "status": "COMPLETED", "output": {**OURS, "result": APP}})]
+    )
     with farcall.connect("runpod:abc123", worker="farcall", sender=MemorySender(lambda _: next(answers))) as service:
         assert "add" in service.endpoints
 

@@ -19,7 +19,6 @@ LOCAL: Final = "local"
 EXECUTION_MOST_S: Final = 3600.0
 """How long the local test server may be silent while it runs a job."""
 
-
 def facts(binding: Binding) -> ProviderFacts:
     """The table the engine reads."""
     if is_local(binding):
@@ -41,6 +40,7 @@ def facts(binding: Binding) -> ProviderFacts:
         poll_per_s=0.9 * limits.RATES["status"][0] / limits.RATE_WINDOW_S,
         stream="polled",
         submits_at_once=limits.RATES["run"][1] // 2,
+        submit_rate=(limits.RATES["run"][0], limits.RATE_WINDOW_S),
         retention_s=limits.RUN_KEPT_S,
     )
 
