@@ -237,6 +237,21 @@ def test_a_cancel_reaches_the_running_function(svc, place, kind):
     assert svc.has_noticed(name=f"{place.name} {kind}") is True
 
 
+@everywhere("cancel")
+def test_a_cancel_kills_a_function_that_looks_nowhere_in_a_process_of_its_own(svc):
+    job = svc.freeze.submit()
+    pid = int(next(look.message for look in job.events() if look.message))
+    job.cancel(timeout_s=60)
+    with pytest.raises(errors.JobCancelled):
+        job.result(timeout_s=60)
+    assert job.state is State.CANCELLED
+    end = time.monotonic() + START_S
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < end:
+            os.kill(pid, 0)
+            time.sleep(0.02)
+
+
 @everywhere()
 @pytest.mark.parametrize("kind", ["boom", "boom_awaiting"])
 def test_a_failure_comes_with_its_type_and_the_remote_traceback(svc, kind):
