@@ -19,6 +19,7 @@ LOCAL: Final = "local"
 EXECUTION_MOST_S: Final = 3600.0
 """How long the local test server may be silent while it runs a job."""
 
+
 def facts(binding: Binding) -> ProviderFacts:
     """The table the engine reads."""
     if is_local(binding):
