@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 
 from farcall import auth, replies
 from farcall.binding import Binding
-from farcall.errors import FarcallError, KeyMissing, PluginError, ProtocolError, Unreachable, UsageError
+from farcall.errors import AuthRefused, FarcallError, KeyMissing, PluginError, ProtocolError, Unreachable, UsageError
 from farcall.fetching import REDIRECTS, follow
 from farcall.hookspecs import Credential, Flow, Grant
 from farcall.jobs import Step
@@ -244,8 +244,10 @@ class Courier:
         return await follow(lambda asked: self.once(asked, Step.FILE), request)
 
     def refusal(self, request: Request, response: Response, step: Step) -> FarcallError | None:
-        """The error a reply's status means; a refused call without a key says how to set one."""
+        """The error a reply's status means; a refused call says whose key it was, and without one how to set one."""
         error = replies.error(request, response, step, self.clock.now())
+        if isinstance(error, AuthRefused) and self.credential is not None and self.credential.place:
+            error.args = (f"{str(error).rstrip('.')}. The key that was shown is from {self.credential.place}.",)
         if response.status == UNAUTHORISED and self.credential is None and error is not None:
             looked = where_looked(self.provider.name, self.facts.url, self.facts)
             missing = KeyMissing(f"{str(error).rstrip('.')}. {looked}")

@@ -69,9 +69,11 @@ class Credential:
 
     Args:
         secret: The key; for basic auth `user:password`.
+        place: Where it comes from, in a user's words: `CLOUD_API_KEY`; empty if that is not known.
     """
 
     secret: str
+    place: str = ""
 
     def __repr__(self) -> str:
         return "Credential(…)"

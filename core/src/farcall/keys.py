@@ -77,11 +77,11 @@ def find_key(provider: str, url: str, facts: ProviderFacts, *, argument: str | N
     Returns:
         The key; None if there is none for this address.
     """
-    kept = _kept(provider, url, facts)
-    found = argument or next((key for _, key in kept if key), None)
+    places = [("the argument api_key", argument), *_kept(provider, url, facts)]
+    place, found = next(((place, key) for place, key in places if key), ("", None))
     if found is not None and any(ord(c) < 32 or ord(c) == 127 for c in found):
         raise UsageError("The key holds a line end or another control character; strip() what was read from a file.")
-    return None if found is None else Credential(secret=found)
+    return None if found is None else Credential(secret=found, place=place)
 
 
 def key_place(provider: str, url: str, facts: ProviderFacts) -> str | None:
