@@ -144,7 +144,9 @@ def list_services() -> None:
     configuration = config.load()
     if not configuration.services:
         raise UsageError(f"No service is named: write [services.NAME] into a {config.FILE_NAME}.")
-    table = Table("Service", "Profile", "Provider", "Address", "Key", "Answers")
+    table = Table()
+    for title in ("Service", "Profile", "Provider", "Address", "Key", "Answers"):
+        table.add_column(title, overflow="fold")  # a place that is cut short tells nothing
     for entry in background.run(inventory.entries(configuration)):
         said = "yes" if entry.fault is None else entry.fault
         cells = (entry.service, entry.profile, entry.provider, entry.url, entry.key, said)
