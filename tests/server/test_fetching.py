@@ -9,7 +9,7 @@ from farcall.errors import FileError
 from farcall.files import File
 from farcall.wire import FileValue
 from farcall_server.addresses import is_public, meant
-from farcall_server.fetching import Fetcher
+from farcall_server.fetching import Fetcher, Room
 from farcall_server.uploads import Folder
 
 HERE = Fetcher(hosts=frozenset({"127.0.0.1"}))
@@ -18,7 +18,7 @@ MOST = 10_000_000
 
 def fetch(url, fetcher=HERE, most_bytes=MOST, folder=None):
     folder = Folder() if folder is None else folder
-    return asyncio.run(fetcher.fetch(File.from_url(url).value, folder, most_bytes=most_bytes))
+    return asyncio.run(fetcher.fetch(File.from_url(url).value, folder, room=Room(most_bytes)))
 
 
 def why_not(url, fetcher=HERE, **options):
@@ -228,7 +228,7 @@ def test_no_spelling_passes_another_host_off_as_one_that_is_named(answering, sta
     fetcher = Fetcher(hosts=frozenset({"files.example"}), lookup=unknown)
     value = FileValue(name="f", url=f"{start}127.0.0.1:{server.port}/f")
     with pytest.raises(FileError):
-        asyncio.run(fetcher.fetch(value, Folder(), most_bytes=MOST))
+        asyncio.run(fetcher.fetch(value, Folder(), room=Room(MOST)))
     assert server.requests == []
 
 
@@ -249,7 +249,7 @@ def test_no_proxy_of_the_environment_is_asked(answering, monkeypatch):
 
 
 def test_a_file_that_says_it_is_too_large_is_not_read(answering):
-    assert "larger than the 99 bytes" in why_not(f"{answering(reply(b'x' * 100)).url}/f", most_bytes=99)
+    assert "larger than what is taken here: 99 bytes" in why_not(f"{answering(reply(b'x' * 100)).url}/f", most_bytes=99)
 
 
 def test_an_endless_download_ends_at_the_limit_and_leaves_nothing(raw_server, tmp_path):

@@ -336,7 +336,7 @@ def test_the_files_fetched_for_one_call_have_one_limit_together(serve, elsewhere
     body = {"photo": elsewhere.url, "more": [elsewhere.url]}
     job = serve(app).post("/f", json=body, headers={**own, "prefer": "wait=30"}).json()
     assert job["state"] == "failed"
-    assert "larger than the 100000 bytes" in job["error"]["message"]
+    assert "300000 bytes for all files of a call together" in job["error"]["message"]
 
 
 def test_a_call_that_names_very_many_addresses_fetches_none(call, elsewhere):

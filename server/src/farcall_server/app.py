@@ -17,8 +17,21 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from farcall_server import backends, documents, inputs, keys, lanes, places, replies, signature, starting, supervisors
+from farcall_server import (
+    backends,
+    documents,
+    inputs,
+    keys,
+    lanes,
+    places,
+    replies,
+    sentences,
+    signature,
+    starting,
+    supervisors,
+)
 from farcall_server.arguments import Fetching
 from farcall_server.crew import Crew
 from farcall_server.fetching import Fetcher
@@ -262,6 +275,10 @@ class FastTaskAPI(FastAPI):
     def release(self) -> None:
         """Answer every request that waits for a job with what is known now: the server is about to stop."""
         self.store.release()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or a server that starts the app."""
+        await super().__call__(scope, receive, sentences.plainly(send) if scope["type"] == "lifespan" else send)
 
     # --- routes
 

@@ -231,10 +231,10 @@ _NOTHING: Final = ("", "null")
 def _value(known: Field | None, values: list[str | File]) -> Any:
     if known is not None and known.form == "files":
         return [each for value in values for each in _listed(value)]
-    if len(values) > 1:
-        return values
-    value = values[0]
     several = known is not None and known.form == "list"
+    if len(values) > 1:
+        return _repeated(known, values) if known is not None and several else values
+    value = values[0]
     if known is None or isinstance(value, File):
         return values if several else value
     if known.form == "text":
@@ -244,6 +244,22 @@ def _value(known: Field | None, values: list[str | File]) -> Any:
     if known.holds_files:  # checking whether they fit would write them to the disk
         return _json_or_text(value)
     return _read_text(known, value, otherwise=[value] if several else value)
+
+
+def _repeated(known: Field, values: list[str | File]) -> list[Any]:
+    """The items of a list, each a field of its own: the texts themselves if the list takes them, else what they say."""
+    read = [value if isinstance(value, File) else _json_or_text(value) for value in values]
+    if known.holds_files:
+        return read
+    return values if _fits(known, values) or not _fits(known, read) else read
+
+
+def _fits(known: Field, value: Any) -> bool:
+    try:
+        known.check.validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def _json_or_text(text: str) -> Any:
@@ -266,13 +282,7 @@ def _listed(value: str | File) -> Iterable[Any]:
 
 def _read_text(known: Field, text: str, *, otherwise: Any) -> Any:
     """A text as the argument's type: the text itself, what it says as JSON, or nothing where it is empty."""
-    for candidate in _readings(text):
-        try:
-            known.check.validate_python(candidate)
-        except ValidationError:
-            continue
-        return candidate
-    return otherwise
+    return next((candidate for candidate in _readings(text) if _fits(known, candidate)), otherwise)
 
 
 def _readings(text: str) -> Iterable[Any]:
