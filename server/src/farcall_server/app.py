@@ -334,14 +334,15 @@ class FastTaskAPI(FastAPI):
         async def behind_dependencies(request: Request) -> Response:
             return await handler(request)
 
-        self.add_api_route(
-            path,
-            behind_dependencies,
-            methods=list(methods),
-            dependencies=list(dependencies),
-            include_in_schema=shown,
-            response_model=None,
-        )
+        for method in methods:  # FastAPI describes a route of several methods under one operation id, and warns of it
+            self.add_api_route(
+                path,
+                behind_dependencies,
+                methods=[method],
+                dependencies=list(dependencies),
+                include_in_schema=shown,
+                response_model=None,
+            )
         route = self.router.routes[-1]
         if isinstance(route, APIRoute) and route.body_field is not None:
             self.router.routes.pop()

@@ -220,6 +220,11 @@ def _in_url(spec: EndpointSpec, arguments: Mapping[str, Any], others: Place | No
     return made
 
 
+# A client that reads one of several takes the first.
+_WITHOUT_FILES: Final = ("application/json", "application/x-www-form-urlencoded")
+_WITH_FILES: Final = ("multipart/form-data", "application/json")
+
+
 def _body(signature: Signature, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
     in_path = [name for name, p in signature.spec.parameters.items() if p.place is Place.PATH]
     properties = {k: v for k, v in arguments["properties"].items() if k not in in_path}
@@ -230,8 +235,8 @@ def _body(signature: Signature, arguments: Mapping[str, Any]) -> dict[str, Any] 
     if required:
         schema["required"] = required
     schema["additionalProperties"] = arguments.get("additionalProperties", True)
-    media_type = "multipart/form-data" if signature.takes_files else "application/json"
-    return {"required": bool(required), "content": {media_type: {"schema": schema}}}
+    media_types = _WITH_FILES if signature.takes_files else _WITHOUT_FILES
+    return {"required": bool(required), "content": {each: {"schema": schema} for each in media_types}}
 
 
 # --- answers -------------------------------------------------------------------------------------------------------

@@ -131,6 +131,8 @@ async def _opened(session: aiohttp.ClientSession, guard: _Guard, url: str, silen
         raise FileError(f"{where} cannot be reached: {_reason(error)}.") from error
     except aiohttp.ClientPayloadError as error:
         raise FileError(f"{where} broke off before the file was whole.") from error
+    except aiohttp.InvalidURL as error:
+        raise FileError(f"{where} is no address that can be fetched.") from error
     except (aiohttp.ClientError, ValueError) as error:
         raise FileError(f"{where} gave no reply that can be read ({type(error).__name__}).") from error
     except OSError as error:

@@ -129,7 +129,7 @@ class _Reading:
     async def inputs(self) -> Inputs:
         """The arguments, by the form in which they came."""
         if self.request.method in {"GET", "HEAD", "DELETE"}:
-            return self._paired(self.request.query_params.multi_items())
+            return self._paired(self.request.query_params.multi_items(), place="query")
         kind, options = parse_options_header(self.request.headers.get("content-type", ""))
         if kind == b"multipart/form-data":
             return await self._multipart(options.get(b"boundary", b""))
@@ -146,9 +146,9 @@ class _Reading:
         """Check what came in; on a thread if it is large."""
         return await threads.run(check, body) if size > SLOW_BYTES else check(body)
 
-    def _paired(self, pairs: Iterable[tuple[str, str | File]]) -> Inputs:
+    def _paired(self, pairs: Iterable[tuple[str, str | File]], *, place: str = "body") -> Inputs:
         given = {**_cast(self.signature, pairs), **self.in_path}
-        return Inputs(_check(self.signature, given, self.folder), given, self.folder)
+        return Inputs(_check(self.signature, given, self.folder, place=place), given, self.folder)
 
     def _json(self, body: bytes) -> Inputs:
         body = body or b"{}"
@@ -299,22 +299,22 @@ def _readings(text: str) -> Iterable[Any]:
 # --- checking --------------------------------------------------------------------------------------------------------
 
 
-def _check(signature: Signature, values: Any, folder: Folder | None) -> dict[str, Any]:
+def _check(signature: Signature, values: Any, folder: Folder | None, *, place: str = "body") -> dict[str, Any]:
     try:
         return {**signature.presets, **signature.check.validate_python(values, context=_context(signature, folder))}
     except ValidationError as error:
-        raise refused(error) from error
+        raise refused(error, place) from error
 
 
 def _context(signature: Signature, folder: Folder | None) -> Mapping[str, Any] | None:
     return context(folder) if signature.file_kinds else None
 
 
-def refused(error: ValidationError) -> RequestValidationError:
+def refused(error: ValidationError, place: str = "body") -> RequestValidationError:
     """The error as FastAPI writes it: 422, with every place that is wrong."""
     entries = error.errors(include_url=False, include_context=False)
     return RequestValidationError(
-        [{**entry, "loc": ("body", *entry["loc"]), "input": _shown(entry["input"])} for entry in entries]
+        [{**entry, "loc": (place, *entry["loc"]), "input": _shown(entry["input"])} for entry in entries]
     )
 
 

@@ -34,7 +34,10 @@ _OWN_ROUTES: Final = frozenset(
     {"/status", "/status/{job_id}", "/cancel", "/cancel/{job_id}", "/stream/{job_id}", "/health"}
 )
 _JSON: Final = "application/json"
-_FORMS: Final = ("multipart/form-data", "application/x-www-form-urlencoded")
+_MULTIPART: Final = "multipart/form-data"
+_FORM: Final = "application/x-www-form-urlencoded"
+_KINDS: Final = (_JSON, _MULTIPART, _FORM)
+_OUR_KINDS: Final = (_MULTIPART, _JSON, _FORM)
 _FAULTS: Final = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 _DEEPEST: Final = 8  # a schema may lead round in circles
@@ -129,7 +132,9 @@ class _Reader:
 
     @property
     def prefix(self) -> str:
-        """Where the server's own routes are: `/api` of `/api/status`; empty at the root."""
+        """Where the server's own routes are: `/api` of `/api/status`; empty at the root, as ours always are."""
+        if self.dialect is Dialect.FARCALL:
+            return ""
         paths = [str(path).removeprefix(self.mounted) for path in _mapping(self.root, "paths")]
         found = [p.removesuffix("/status/{job_id}") for p in paths if p.endswith("/status/{job_id}")]
         found += [p.removesuffix("/status") for p in paths if p.endswith("/status")]
@@ -159,7 +164,7 @@ class _Reader:
             return Problem(f"{method.upper()} {path}", f"{type(error).__name__}: {error}")
 
     def _endpoint(self, path: str, method: str, item: Json, operation: Json) -> EndpointSpec:
-        body = _Body.of(operation, self.root)
+        body = _Body.of(operation, self.root, self.dialect)
         operation_id = _text(operation, "operationId")
         answer = self._answer(operation)
         job = self._makes_job(operation, answer)
@@ -219,11 +224,11 @@ class _Body:
     required: bool
 
     @classmethod
-    def of(cls, operation: Json, root: Json) -> _Body:
-        """The body of an operation; of several kinds JSON is taken first."""
+    def of(cls, operation: Json, root: Json, dialect: Dialect) -> _Body:
+        """The body of an operation; of several kinds JSON is taken first, but multipart where ours takes files."""
         declared = schemas.resolve(_mapping(operation, "requestBody"), root)
         content = _mapping(declared, "content")
-        kind = next((kind for kind in (_JSON, *_FORMS) if kind in content), "")
+        kind = next((kind for kind in (_OUR_KINDS if dialect is Dialect.FARCALL else _KINDS) if kind in content), "")
         if content and not kind:
             raise ValueError(f"its body is {', '.join(content)}, which is not sent")
         schema = _flat(_mapping(_mapping(content, kind), "schema"), root)
