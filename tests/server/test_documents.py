@@ -57,7 +57,8 @@ def test_a_task_takes_multipart_where_it_takes_a_file():
     (kind,) = made["parameters"]
     assert (kind["name"], kind["in"], kind["required"]) == ("kind", "path", True)
     content = made["requestBody"]["content"]
-    assert list(content) == ["multipart/form-data", "application/json"], "of several, a client takes the first"
+    assert list(content) == ["multipart/form-data"]
+    assert "JSON and a form are taken too" in made["requestBody"]["description"]
     schema = content["multipart/form-data"]["schema"]
     photo = schema["properties"]["photo"]
     assert (photo["type"], photo["format"]) == ("string", "binary")

@@ -25,6 +25,15 @@ MARK: Final[Mapping[str, Any]] = {"protocol": VERSION, "version": "0.1.0"}
 OLDER_MARK: Final = "fast-task-api"
 """How FastTaskAPI's and APIPod's clients know that a service makes jobs."""
 
+_WITHOUT_FILES: Final = ("application/json", "application/x-www-form-urlencoded")
+
+# Source: fastsdk 0.4.26, run 2026-11-24: were JSON listed too, it would send a file's path there.
+AS_TEXTS: Final = (
+    "JSON and a form are taken too, with each file as a text: base64, a data: address, an http(s) address, or "
+    '{"file_name": …, "content_type": …, "content": …}.'
+)
+"""What is said of a body that holds files, and described as multipart alone."""
+
 KEY_SCHEME: Final = "ApiKey"
 
 JOB_SCHEMA: Final[Mapping[str, Any]] = {
@@ -220,11 +229,6 @@ def _in_url(spec: EndpointSpec, arguments: Mapping[str, Any], others: Place | No
     return made
 
 
-# A client that reads one of several takes the first.
-_WITHOUT_FILES: Final = ("application/json", "application/x-www-form-urlencoded")
-_WITH_FILES: Final = ("multipart/form-data", "application/json")
-
-
 def _body(signature: Signature, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
     in_path = [name for name, p in signature.spec.parameters.items() if p.place is Place.PATH]
     properties = {k: v for k, v in arguments["properties"].items() if k not in in_path}
@@ -235,8 +239,10 @@ def _body(signature: Signature, arguments: Mapping[str, Any]) -> dict[str, Any] 
     if required:
         schema["required"] = required
     schema["additionalProperties"] = arguments.get("additionalProperties", True)
-    media_types = _WITH_FILES if signature.takes_files else _WITHOUT_FILES
-    return {"required": bool(required), "content": {each: {"schema": schema} for each in media_types}}
+    if signature.takes_files:
+        content = {"multipart/form-data": {"schema": schema}}
+        return {"required": bool(required), "description": AS_TEXTS, "content": content}
+    return {"required": bool(required), "content": {each: {"schema": schema} for each in _WITHOUT_FILES}}
 
 
 # --- answers -------------------------------------------------------------------------------------------------------

@@ -34,10 +34,7 @@ _OWN_ROUTES: Final = frozenset(
     {"/status", "/status/{job_id}", "/cancel", "/cancel/{job_id}", "/stream/{job_id}", "/health"}
 )
 _JSON: Final = "application/json"
-_MULTIPART: Final = "multipart/form-data"
-_FORM: Final = "application/x-www-form-urlencoded"
-_KINDS: Final = (_JSON, _MULTIPART, _FORM)
-_OUR_KINDS: Final = (_MULTIPART, _JSON, _FORM)
+_FORMS: Final = ("multipart/form-data", "application/x-www-form-urlencoded")
 _FAULTS: Final = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 _DEEPEST: Final = 8  # a schema may lead round in circles
@@ -164,7 +161,7 @@ class _Reader:
             return Problem(f"{method.upper()} {path}", f"{type(error).__name__}: {error}")
 
     def _endpoint(self, path: str, method: str, item: Json, operation: Json) -> EndpointSpec:
-        body = _Body.of(operation, self.root, self.dialect)
+        body = _Body.of(operation, self.root)
         operation_id = _text(operation, "operationId")
         answer = self._answer(operation)
         job = self._makes_job(operation, answer)
@@ -224,11 +221,11 @@ class _Body:
     required: bool
 
     @classmethod
-    def of(cls, operation: Json, root: Json, dialect: Dialect) -> _Body:
-        """The body of an operation; of several kinds JSON is taken first, but multipart where ours takes files."""
+    def of(cls, operation: Json, root: Json) -> _Body:
+        """The body of an operation; of several kinds JSON is taken first."""
         declared = schemas.resolve(_mapping(operation, "requestBody"), root)
         content = _mapping(declared, "content")
-        kind = next((kind for kind in (_OUR_KINDS if dialect is Dialect.FARCALL else _KINDS) if kind in content), "")
+        kind = next((kind for kind in (_JSON, *_FORMS) if kind in content), "")
         if content and not kind:
             raise ValueError(f"its body is {', '.join(content)}, which is not sent")
         schema = _flat(_mapping(_mapping(content, kind), "schema"), root)
