@@ -1,8 +1,10 @@
 """Files by their address: what is fetched, and what no address, name or redirect leads to."""
 
 import asyncio
+import concurrent.futures
 import gzip
 import socket
+import threading
 
 import pytest
 from farcall.errors import FileError
@@ -10,6 +12,7 @@ from farcall.files import File
 from farcall.wire import FileValue
 from farcall_server.addresses import is_public, meant
 from farcall_server.fetching import Fetcher, Room
+from farcall_server.spool import Spool
 from farcall_server.uploads import Folder
 
 HERE = Fetcher(hosts=frozenset({"127.0.0.1"}))
@@ -315,3 +318,45 @@ def test_a_host_that_is_not_there_is_told():
         raise socket.gaierror(-2, "Name or service not known")
 
     assert "does not resolve" in why_not("http://files.example/f", Fetcher(lookup=unknown))
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_folder_that_several_threads_fill_at_once_is_made_once(tmp_path, stored):
+    folder, start = Folder(tmp_path / "job") if stored else Folder(), threading.Barrier(8)
+
+    def fill(_):
+        start.wait(20)
+        with folder.new() as target:
+            return target.name
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        names = list(threads.map(fill, range(8)))
+    assert sorted(names) == sorted(map(str, folder.path().iterdir()))
+    folder.discard()
+
+
+def test_a_file_whose_fetching_is_cancelled_in_the_middle_of_a_write_is_closed_and_gone(tmp_path):
+    writing, go_on = threading.Event(), threading.Event()
+
+    class Slow(Spool):
+        def write(self, piece):
+            writing.set()
+            assert go_on.wait(20)
+            super().write(piece)
+
+    async def large():
+        yield b"x" * 100_000
+
+    async def cancelled():
+        spool = Slow(Folder(tmp_path / "job"))
+        filling = asyncio.ensure_future(spool.fill(large()))
+        await asyncio.to_thread(writing.wait, 20)
+        filling.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await filling
+        spool.drop()
+
+    asyncio.run(cancelled())
+    assert list((tmp_path / "job").iterdir()) == []
