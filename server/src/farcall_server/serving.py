@@ -15,7 +15,7 @@ import uvicorn
 from farcall.errors import ConfigError
 
 from farcall_server import descriptors
-from farcall_server.heads import BoundedProtocol
+from farcall_server.connections import BoundedProtocol
 from farcall_server.hosts import is_loopback
 
 if TYPE_CHECKING:
