@@ -12,7 +12,7 @@ import httpx
 import pytest
 from farcall.errors import ConfigError
 from farcall.jobs import State
-from farcall_server import FastTaskAPI, File
+from farcall_server import FastTaskAPI, File, database
 from farcall_server.durable import Unavailable
 from farcall_server.job import Job, Outcome
 from farcall_server.ledger import Ledger
@@ -416,3 +416,15 @@ def test_ended_jobs_leave_the_memory(tmp_path):
         return sizes
 
     assert asyncio.run(many()) == (MOST_RECENT, MOST_RECENT + 50)
+
+
+def test_a_server_that_is_killed_while_it_makes_its_tables_leaves_a_queue_that_opens(tmp_path):
+    path = tmp_path / "jobs.db"
+    half_made = database.connect(path)
+    script, committed, _ = database._SCHEMA.rpartition("COMMIT;")
+    assert committed
+    half_made.executescript(script)
+    half_made.close()  # as the end of a process does
+    connection = database.connect(path)
+    assert database.prepare(connection) == 1
+    connection.close()
