@@ -187,9 +187,8 @@ class Engine:
             if self.closed:
                 raise UsageError("This service was closed; connect again.")
             if onward is None:
-                await self._submit(tracked, values, options, wait_s)
-            else:
-                await self._until_accepted(tracked, onward, _deadline(tracked, options))
+                onward = await self._request(tracked, values, options, wait_s)
+            await self._until_accepted(tracked, onward, _deadline(tracked, options))
         except asyncio.CancelledError:
             if self.closed and tracked.problem is not None and task is not None and task.uncancel() == 0:
                 raise fresh(tracked.problem) from None  # it was `close` that cancelled
@@ -206,9 +205,10 @@ class Engine:
         if not tracked.ended and tracked.ref is not None and (options.follow or tracked.wanted):
             self.follower.add(tracked)
 
-    async def _submit(
+    async def _request(
         self, tracked: Tracked, values: Mapping[str, Any], options: CallOptions, wait_s: float | None
-    ) -> None:
+    ) -> Request:
+        """The request that submits a call, its files sent before where they travel apart."""
         endpoint = tracked.endpoint
         # hosts know a job again by its key; a reply that is the result itself is made anew
         header = None if endpoint.job is False else self.facts.idempotency_header
@@ -243,8 +243,7 @@ class Engine:
             request = request.with_headers(options.headers)
         if header is not None and key is not None and not (request.repeatable and header in request.headers):
             request = replace(request.with_headers({header: key}), repeatable=True)
-        await self._until_accepted(tracked, request, _deadline(tracked, options))
-        log.info("submitted %s to %s: job %s", endpoint.name, self.origin, tracked.snapshot.job_id)
+        return request
 
     def after(
         self, tracked: Tracked, values: Mapping[str, Any], options: CallOptions
@@ -278,6 +277,7 @@ class Engine:
             first = updates[0] if updates else replies.rejected(response, self.clock.now())
             if not isinstance(first, Rejected):
                 self._accept(tracked, request, response, updates)
+                log.info("submitted %s to %s: job %s", tracked.endpoint.name, self.origin, tracked.snapshot.job_id)
                 return
             asked = first.retry_after_s
             if asked is None:
