@@ -181,7 +181,8 @@ async def _documents(
             reason = error
             continue
         found.append((engine, document))
-    if reason is not None and not any(document for _, document in found):
+    known = (e.provider.recognise(wish.url, document) for e, document in found if document)
+    if reason is not None and all(rank is Recognition.NO for rank in known):
         raise reason
     return found
 
