@@ -117,6 +117,16 @@ def test_a_path_that_was_meant_for_a_source_is_told_how(tmp_path, monkeypatch):
         farcall.connect(tmp_path / "other.yaml")
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [("{", "it is no JSON: EOF"), ("a: b: c", "neither JSON nor YAML"), ("{}", "no OpenAPI document")],
+)
+def test_an_address_whose_document_is_broken_says_so(serve, content, why):
+    url = serve(app_with({"/mine.json": ("application/json", content)})).url
+    with pytest.raises(UsageError, match=why):
+        farcall.connect(f"{url}/mine.json", provider="openapi")
+
+
 def test_a_file_that_is_no_document_says_so(tmp_path):
     path = tmp_path / "api.yaml"
     path.write_text("a: b: c")

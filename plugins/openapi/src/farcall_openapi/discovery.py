@@ -135,6 +135,8 @@ def _ask(places: Sequence[str], pages: Sequence[str]) -> Flow[Document | None]:
         answer = yield Request(method="GET", url=url, headers={"accept": _ACCEPT}, repeatable=True)
         content = _content(answer)
         if content is None:
+            if len(places) == 1 and not pages and _is_data(answer):
+                return Document(content=answer.text, url=url)  # what the user named is read, and its fault told
             found = [link for link in links(answer) if link not in asked]
             asked.update(found)
             waiting.extendleft(reversed(found))
@@ -166,10 +168,15 @@ def _content(answer: Response) -> Any:
     if not answer.ok or answer.body is not None:
         answer.drop()
         return None
-    if answer.media_type in _PAGE_TYPES or answer.content.lstrip()[:1] == b"<":
+    if not _is_data(answer):
         return None  # a page for people at that address: not the document, and no fault
     try:
         content = parsing.parse(answer.content)
     except parsing.UnreadableError:
         return None
     return content if is_document(content) else None
+
+
+def _is_data(answer: Response) -> bool:
+    plain = answer.ok and answer.body is None and answer.media_type not in _PAGE_TYPES
+    return plain and answer.content.lstrip()[:1] not in {b"<", b""}
