@@ -88,6 +88,7 @@ def test_every_operation_is_an_endpoint_or_a_problem_with_its_reason(source, tab
         bound = {f"{endpoint.spec.method} {endpoint.spec.path}" for endpoint in service.endpoints.values()}
         table.append((len(expected), len(service.endpoints), source, service.problems))
         unbound = {problem.where: problem.why for problem in service.problems}
+        assert len(unbound) == len(service.problems)  # none hides another
         assert expected <= bound | set(unbound)
         assert bound <= expected
         assert unbound == UNBOUND.get(str(source), {})

@@ -138,8 +138,13 @@ def _python_parameter(name: str, parameter: Parameter, *, by_name: bool) -> insp
         plain,
         inspect.Parameter.KEYWORD_ONLY if by_name else inspect.Parameter.POSITIONAL_OR_KEYWORD,
         default=inspect.Parameter.empty if parameter.required else parameter.default,
-        annotation=shown(parameter.type),
+        annotation=_annotation(parameter),
     )
+
+
+def _annotation(parameter: Parameter) -> Any:
+    kind = shown(parameter.type)
+    return kind if parameter.default is not None or kind is Any else kind | None
 
 
 def shown(kind: Any) -> Any:

@@ -122,7 +122,7 @@ async def _recognised(wish: Wish, sender: Sender) -> tuple[Engine, ServiceSpec]:
     if len(best) == 1:
         binding = Binding(provider=best[0].name, **wish.options)
         engine = await _engine(best[0], binding, sender, wish.api_key)
-        document = wish.document
+        document = wish.document or await _own_document(engine)
         if document is None and not engine.binding.endpoints:
             document = await _discovered(engine, {})
         return engine, await _described(engine, document, wish.api_key)
@@ -130,7 +130,8 @@ async def _recognised(wish: Wish, sender: Sender) -> tuple[Engine, ServiceSpec]:
     ranked = [(c.provider.recognise(wish.url, document), c, document) for c, document in found if document]
     top = max((rank for rank, _, _ in ranked), default=Recognition.NO)
     winners = [(engine, document) for rank, engine, document in ranked if rank is top]
-    where = "this description" if wish.url is None else without_query(wish.url)
+    spec = wish.options.get("spec")
+    where = without_query(wish.url or (spec if isinstance(spec, str) else "this description"))
     if top is Recognition.NO:
         names = ", ".join(plugins.names("provider")) or "none"
         raise UsageError(
@@ -175,12 +176,13 @@ async def _documents(
     for candidate in candidates:
         engine = await _engine(candidate, Binding(provider=candidate.name, **wish.options), sender, wish.api_key)
         try:
-            document = wish.document or await _discovered(engine, answers)
+            document = wish.document or await _own_document(engine) or await _discovered(engine, answers)
         except (Unreachable, Refused, ServerFault, KeyMissing) as error:
             reason = error
             continue
         found.append((engine, document))
-    if reason is not None and not any(document for _, document in found):
+    known = (e.provider.recognise(wish.url, document) for e, document in found if document)
+    if reason is not None and all(rank is Recognition.NO for rank in known):
         raise reason
     return found
 

@@ -33,7 +33,8 @@ def connect(
 
     Args:
         source: A configured name, an address (`http://…`, `host:port`), `provider:address`, a `Binding`, a
-            description (the parsed document), or an ASGI app in this process; None where `provider` says it all.
+            description (the parsed document, or the `Path` of its file), or an ASGI app in this process; None where
+            `provider` says it all.
         provider: An installed provider's name; None: it is found out.
         profile: One of a configured service's profiles; None: what `FARCALL_PROFILE` says.
         api_key: The key, for this service's origin; None: settings, then the environment.

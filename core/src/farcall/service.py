@@ -469,7 +469,8 @@ def unknown(name: str, endpoints: Mapping[str, Any]) -> UnknownEndpoint:
     """The error for a name or path the service does not have."""
     if not endpoints:
         return UnknownEndpoint(
-            f"The service has no endpoint {name!r}: it has none that it describes. Say what it offers with endpoints=."
+            f"The service has no endpoint {name!r}: it has none that it describes. "
+            "Say where its description is with spec=, or what it offers with endpoints=."
         )
     known = [*endpoints, *(endpoint.spec.path for endpoint in endpoints.values())]
     hint = did_you_mean(name, known)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -68,14 +70,11 @@ def wish_of(  # noqa: PLR0913 - the arguments of connect, in its order
         if given or provider is not None:
             raise UsageError("A Binding says everything itself; put provider, endpoints and options into it.")
         wish.binding = source
-    elif isinstance(source, Mapping):
-        wish.document = Document(content=source)
-        wish.url = given.get("url")
     elif callable(source):
         wish.sender = sender or _app_sender(source)
         wish.url = given["url"] = str(given.get("url", IN_PROCESS))
     elif source is not None:
-        raise UsageError(f"A {type(source).__name__} cannot be connected to; give {_SOURCES}.")
+        _described(wish, source, given)
     if wish.binding is None and provider is not None:
         wish.binding = Binding(provider=provider, **given)
     if source is None and provider is None:
@@ -84,7 +83,18 @@ def wish_of(  # noqa: PLR0913 - the arguments of connect, in its order
     return wish
 
 
-_SOURCES: Final = "a configured name, an address, 'provider:address', a Binding, a description or an ASGI app"
+_SOURCES: Final = "a configured name, an address, 'provider:address', a Binding, a description, its Path or an ASGI app"
+
+
+def _described(wish: Wish, source: Any, given: dict[str, Any]) -> None:
+    """A description, as values or in a file."""
+    if isinstance(source, Mapping):
+        wish.document = Document(content=source)
+    elif isinstance(source, PathLike):
+        given["spec"] = str(source)
+    else:
+        raise UsageError(f"A {type(source).__name__} cannot be connected to; give {_SOURCES}.")
+    wish.url = given.get("url")
 
 
 def _named(wish: Wish, source: str, named: str | None, profile: str | None, given: dict[str, Any]) -> None:
@@ -125,6 +135,8 @@ def _url(source: str, services: list[str], named: str | None) -> str:
         return source
     names = [*services, *(f"{name}:" for name in plugins.names("provider"))]
     hint = did_you_mean(source, names)
+    if Path(source).exists():
+        hint = f" A description in a file is given as Path({source!r})."
     raise UsageError(f"{source!r} is no configured service, no installed provider's address and no URL.{hint}")
 
 

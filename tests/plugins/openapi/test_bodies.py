@@ -191,6 +191,20 @@ def test_a_part_of_multipart_says_what_its_encoding_says(bind_operation, value, 
     assert written in sent(service.request("op", a=value))
 
 
+@pytest.mark.parametrize(
+    ("media_type", "lost"),
+    [
+        ("multipart/form-data", ["the part 'a' is sent without headers of its own (X-A)"]),
+        ("application/x-www-form-urlencoded", []),
+    ],
+)
+def test_headers_of_a_part_are_a_problem_and_its_operation_binds(bind_operation, media_type, lost):
+    encoding = {"a": {"headers": {"X-A": {"schema": {"type": "string"}}, "Content-Type": {}}}}
+    spec = bind_operation(typed({"properties": {"a": {}}}, media_type, encoding=encoding)).spec
+    assert [each.name for each in spec.endpoints] == ["op"]
+    assert [each.why for each in spec.problems] == lost
+
+
 @pytest.mark.parametrize("schema", [{}, {"type": "string"}, {"type": "string", "contentMediaType": "image/png"}])
 def test_a_part_said_to_be_a_picture_is_a_file(bind_operation, file, schema):
     encoding = {"photo": {"contentType": "image/png, image/jpeg"}}

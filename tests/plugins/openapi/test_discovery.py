@@ -99,6 +99,7 @@ def test_where_there_is_nothing_to_fetch_nothing_is_asked(url, spec):
         ({"openapi": "4.0.0", "paths": {}}, Recognition.NO),
         ({"openapi": 3, "paths": {}}, Recognition.NO),
         ({"swagger": "2.0", "paths": {}}, Recognition.GENERIC),
+        ({"swagger": 2.0, "paths": {}}, Recognition.GENERIC),  # YAML without quotes
         ([], Recognition.NO),
     ],
 )

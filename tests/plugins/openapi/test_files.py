@@ -150,6 +150,14 @@ def test_a_file_that_is_missing_or_broken_is_a_problem_and_the_rest_binds(serve)
         assert lost == Problem("POST /item", f"the reference '{missing.where}#/Item' leads nowhere")
 
 
+@pytest.mark.parametrize("reference", ["schemas.json#Item", "#Item"])
+def test_an_anchor_is_refused_as_what_it_is_in_another_file_too(serve, reference):
+    files = {**FILES, "paths/item.yaml": ITEM.replace("../schemas.json#/Item", reference.replace("sch", "../sch"))}
+    with farcall.connect(serve(split_app(files)).url) as svc:
+        why = "the reference '#Item' names an anchor, and only JSON pointers are followed"
+        assert svc.problems == (Problem("POST /item", why),)
+
+
 def test_a_missing_file_of_a_document_on_this_machine_is_called_by_its_name(tmp_path):
     (tmp_path / "openapi.json").write_text(root("gone.yaml#/item"))
     with farcall.connect("http://h.test", provider="openapi", spec=str(tmp_path / "openapi.json")) as svc:

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from farcall_openapi import parsing
 from farcall_openapi.parsing import LARGEST_YAML_BYTES, UnreadableError, parse
 
 
@@ -51,11 +52,11 @@ MERGES = b"a0: &a0 {k: v}\n" + b"".join(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (LAUGHS, "more than 2,000,000 values"),
-        (MERGES, "more than 2,000,000 values"),
+        (LAUGHS, "more than 1,000,000 values"),
+        (MERGES, "more than 1,000,000 values"),
         (b"a: &a [*a]", "leads back into itself"),
         (b"a: " + b"[" * 300 + b"]" * 300, "nested more than 200 deep"),
-        (b"[" * 100_000, "nested more than 200 deep|maximum nesting"),
+        (b"[" * 100_000, "no JSON: recursion limit"),
         (b"- " * 50_000, "nested more than 200 deep|maximum nesting"),
         (b"a: !!python/object/apply:os.system ['true']", "JSON does not know"),
         (b"a: !!timestamp 2020-01-01", "JSON does not know"),
@@ -64,6 +65,7 @@ MERGES = b"a0: &a0 {k: v}\n" + b"".join(
         (b"{<<: 7}", "names something that is no object"),
         (b"a: b: c", "neither JSON nor YAML"),
         (b"", "it is empty"),
+        (b'{"a": {', "no JSON: EOF while parsing"),
         (b"x: " + b"y" * LARGEST_YAML_BYTES, "YAML is read up to"),
         (b'{"a": ' + b" " * LARGEST_YAML_BYTES, "no JSON"),
         (b"a: 1\n---\nb: 2\n", "neither JSON nor YAML"),
@@ -75,3 +77,10 @@ def test_what_is_no_document_or_a_trap_is_refused_at_once(text, why):
     with pytest.raises(UnreadableError, match=why):
         parse(text)
     assert time.process_time() - began < 1.0
+
+
+def test_a_wall_of_values_is_given_up_before_a_tree_is_made_of_it(monkeypatch):
+    monkeypatch.setattr(parsing, "MOST_NODES", 1000)
+    monkeypatch.setattr(parsing, "_measure", lambda _: pytest.fail("a tree was made"))
+    with pytest.raises(UnreadableError, match="more than 1,000 values"):
+        parse(b"- 1\n" * 5000)

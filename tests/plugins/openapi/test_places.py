@@ -96,6 +96,37 @@ def test_the_bindings_spec_may_be_a_yaml_file_or_its_address(serve, tmp_path):
             assert svc.greet(who="you") == "hello you"
 
 
+@pytest.mark.parametrize("name", ["api.yaml", "api.json"])
+def test_the_path_of_a_document_is_a_source(serve, tmp_path, name):
+    path = tmp_path / name
+    path.write_text(YAML if name == "api.yaml" else json.dumps(parsing.parse(YAML.encode())))
+    url = serve(app_with({})).url
+    for source, options in ((path, {}), (path, {"provider": "openapi"}), (url, {"spec": str(path)})):
+        with farcall.connect(source, **{"url": url, **options}) as svc:
+            assert svc.greet(who="you") == "hello you"
+
+
+def test_a_path_that_was_meant_for_a_source_is_told_how(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "api.yaml").write_text("a: 1")
+    with pytest.raises(UsageError, match=r"A description in a file is given as Path\('api.yaml'\)"):
+        farcall.connect("api.yaml")
+    with pytest.raises(UsageError, match=r"knows the service at .*api.yaml"):
+        farcall.connect(tmp_path / "api.yaml")
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        farcall.connect(tmp_path / "other.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [("{", "it is no JSON: EOF"), ("a: b: c", "neither JSON nor YAML"), ("{}", "no OpenAPI document")],
+)
+def test_an_address_whose_document_is_broken_says_so(serve, content, why):
+    url = serve(app_with({"/mine.json": ("application/json", content)})).url
+    with pytest.raises(UsageError, match=why):
+        farcall.connect(f"{url}/mine.json", provider="openapi")
+
+
 def test_a_file_that_is_no_document_says_so(tmp_path):
     path = tmp_path / "api.yaml"
     path.write_text("a: b: c")

@@ -236,6 +236,13 @@ def test_files_beside_it_are_read(tmp_path):
         assert svc.add_pet.spec.parameters["name"].required
 
 
+def test_a_version_that_yaml_makes_a_number_of_is_meant_all_the_same(bind):
+    assert [each.name for each in bind({**DOCUMENT, "swagger": 2.0}).spec.endpoints] == [
+        each.name for each in bind(DOCUMENT).spec.endpoints
+    ]
+    assert bind({"openapi": 3.1, "paths": {}}).spec.traits["openapi"] == "3.1"
+
+
 def test_without_the_library_a_sentence_says_what_to_do(bind, monkeypatch):
     monkeypatch.setitem(sys.modules, "spec2openapi", None)
     with pytest.raises(UsageError, match=r"Swagger 2\.0 document.*openapi\[swagger\].*npx swagger2openapi"):

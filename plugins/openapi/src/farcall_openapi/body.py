@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,11 +58,20 @@ def add(draft: Draft, raw: Any, root: Mapping[str, Any]) -> None:
     draft.traits["body"] = chosen.media_type
     if required:
         draft.traits["body_required"] = "yes"
+    draft.lost.extend(_headers_of_parts(chosen))
     made = None if chosen.form is Form.RAW else properties(chosen.schema, root)
     if made is None:
         _add_whole(draft, chosen, Parameter(Any, default=REQUIRED if required else None, doc=_doc(body)), root)
     else:
         _add_properties(draft, chosen, made, root, required=required)
+
+
+def _headers_of_parts(chosen: Chosen) -> Iterator[str]:
+    """OpenAPI 3.1.1, "Encoding Object": `headers` counts in multipart only, and a `Content-Type` in it never."""
+    for part, raw in chosen.encoding.items() if chosen.form is Form.MULTIPART else ():
+        headers = members(members(raw, "an encoding").get("headers", {}), "an encoding's headers")
+        if names := [name for name in headers if name.lower() != "content-type"]:
+            yield f"the part {part!r} is sent without headers of its own ({', '.join(names)})"
 
 
 def _choose(content: Mapping[str, Any], root: Mapping[str, Any]) -> Chosen:

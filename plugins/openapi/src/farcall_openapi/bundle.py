@@ -102,6 +102,8 @@ class Bundle:
 
     def _pointer(self, pointer: str, url: str, here: str) -> str:
         place, _, fragment = pointer.partition("#")
+        if fragment and not fragment.startswith("/"):
+            return f"#{fragment}"  # an anchor, which is refused by its name where it is read
         if not place:
             return f"{here}{fragment}" if here else pointer
         target = urljoin(url, place)

@@ -15,6 +15,7 @@ from farcall.jobs import Recognition
 from farcall.wire import Document, Request, Response, join, origin
 
 from farcall_openapi import parsing
+from farcall_openapi.shape import version
 
 # Where frameworks serve it, by their documentation as of 2026.
 WELL_KNOWN: Final = (
@@ -72,7 +73,7 @@ def shows_document(url: str) -> bool:
 
 def is_document(content: Any) -> bool:
     """Whether JSON is an OpenAPI document of any version, also of the time when it was called Swagger."""
-    return isinstance(content, Mapping) and any(isinstance(content.get(w), str) for w in ("openapi", "swagger"))
+    return version(content) != ""
 
 
 JOB_SERVERS: Final = frozenset({"farcall", "apipod", "fast-task-api"})
@@ -81,15 +82,24 @@ JOB_SERVERS: Final = frozenset({"farcall", "apipod", "fast-task-api"})
 
 def recognise(document: Document | None) -> Recognition:
     """`GENERIC` for OpenAPI 3 and Swagger 2 with paths."""
-    content = None if document is None else document.content
+    content = None if document is None else _values(document.content)
     if not isinstance(content, Mapping) or not is_document(content):
         return Recognition.NO
     info = content.get("info")
     if isinstance(info, Mapping) and not JOB_SERVERS.isdisjoint(info):
         return Recognition.NO
-    version = content.get("openapi") or content.get("swagger")
-    fits = str(version).startswith(("3.", "2.")) and isinstance(content.get("paths"), Mapping)
+    fits = version(content).startswith(("3.", "2.")) and isinstance(content.get("paths"), Mapping)
     return Recognition.GENERIC if fits else Recognition.NO
+
+
+def _values(content: Any) -> Any:
+    """A description that is still text, as JSON values; None where it cannot be read."""
+    if not isinstance(content, str):
+        return content
+    try:
+        return parsing.parse(content.encode())
+    except parsing.UnreadableError:
+        return None
 
 
 def discover(binding: Binding) -> Flow[Document | None] | None:
@@ -125,6 +135,8 @@ def _ask(places: Sequence[str], pages: Sequence[str]) -> Flow[Document | None]:
         answer = yield Request(method="GET", url=url, headers={"accept": _ACCEPT}, repeatable=True)
         content = _content(answer)
         if content is None:
+            if len(places) == 1 and not pages and _is_data(answer):
+                return Document(content=answer.text, url=url)  # what the user named is read, and its fault told
             found = [link for link in links(answer) if link not in asked]
             asked.update(found)
             waiting.extendleft(reversed(found))
@@ -156,10 +168,15 @@ def _content(answer: Response) -> Any:
     if not answer.ok or answer.body is not None:
         answer.drop()
         return None
-    if answer.media_type in _PAGE_TYPES or answer.content.lstrip()[:1] == b"<":
+    if not _is_data(answer):
         return None  # a page for people at that address: not the document, and no fault
     try:
         content = parsing.parse(answer.content)
     except parsing.UnreadableError:
         return None
     return content if is_document(content) else None
+
+
+def _is_data(answer: Response) -> bool:
+    plain = answer.ok and answer.body is None and answer.media_type not in _PAGE_TYPES
+    return plain and answer.content.lstrip()[:1] not in {b"<", b""}

@@ -17,7 +17,7 @@ from farcall_openapi import operation, parsing, polling, security, servers, swag
 from farcall_openapi.bundle import Bundle
 from farcall_openapi.operation import Operation
 from farcall_openapi.options import Options
-from farcall_openapi.shape import MalformedError, members, text
+from farcall_openapi.shape import MalformedError, members, text, version
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _BESIDE: Final = frozenset({"$ref", "summary", "description", "servers", "parameters"})
@@ -59,7 +59,7 @@ def _service(binding: Binding, document: Document, root: Mapping[str, Any], bund
         doc=text(info.get("description")) or text(info.get("summary")),
         endpoints=endpoints,
         security=schemes,
-        traits={"url": reader.url, "openapi": root["openapi"], **_tokens(root, fetched or reader.url)},
+        traits={"url": reader.url, "openapi": version(root), **_tokens(root, fetched or reader.url)},
         problems=(*bundle.problems, *map(bundle.outside, (*lost, *reader.problems, *unusable))),
     )
 
@@ -71,15 +71,12 @@ def _tokens(root: Mapping[str, Any], against: str) -> dict[str, str]:
 
 
 def _checked(content: Any) -> Mapping[str, Any]:
-    if not isinstance(content, Mapping) or not isinstance(version := _version(content), str):
+    said = version(content)
+    if not isinstance(content, Mapping) or not said:
         raise UsageError('This is no OpenAPI document: it is no object with "openapi".')
-    if not version.startswith("2." if swagger.is_swagger(content) else "3."):
-        raise UsageError(f"This document is of OpenAPI {version}; 3.0, 3.1 and Swagger 2.0 are read.")
+    if not said.startswith("2." if swagger.is_swagger(content) else "3."):
+        raise UsageError(f"This document is of OpenAPI {said}; 3.0, 3.1 and Swagger 2.0 are read.")
     return content
-
-
-def _version(content: Mapping[str, Any]) -> Any:
-    return content.get("openapi", content.get("swagger"))
 
 
 class _Reader:
@@ -123,7 +120,7 @@ class _Reader:
         content = members(item[method], "the operation")
         stated = content.get("servers") or item.get("servers")
         own = self._base(stated, where, self.unchosen) if stated else ""
-        return operation.endpoint(
+        endpoint, lost = operation.endpoint(
             Operation(
                 path=path,
                 method=method,
@@ -133,6 +130,8 @@ class _Reader:
                 server="" if own == self.url else own,
             )
         )
+        self.problems.extend(Problem(where, why) for why in lost)
+        return endpoint
 
     def _base(self, stated: Any, where: str, options: Options) -> str:
         try:

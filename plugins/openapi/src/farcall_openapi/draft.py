@@ -17,11 +17,13 @@ class Draft:
     Attributes:
         parameters: By Python name, in the document's order.
         traits: What is written down for the call.
+        lost: What the document asks for and no call does, a sentence each.
     """
 
     def __init__(self) -> None:
         self.parameters: dict[str, Parameter] = {}
         self.traits: dict[str, str] = {}
+        self.lost: list[str] = []
         self._styles: dict[str, Style] = {}
 
     def add(self, wire: str, parameter: Parameter, *, prefix: str, style: Style | None = None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,8 +45,8 @@ class Operation:
     server: str = ""
 
 
-def endpoint(operation: Operation) -> EndpointSpec:
-    """The operation as an endpoint.
+def endpoint(operation: Operation) -> tuple[EndpointSpec, Sequence[str]]:
+    """The operation as an endpoint, and what the document asks for that its calls will not do, a sentence each.
 
     Raises:
         MalformedError: It is malformed; the sentence says where.
@@ -63,7 +63,7 @@ def endpoint(operation: Operation) -> EndpointSpec:
         draft.traits["async"] = "yes"
     if operation.server:
         draft.traits["server"] = operation.server
-    return EndpointSpec(
+    made = EndpointSpec(
         path=operation.path,
         name=operation_name(text(said.get("operationId")), operation.method, operation.path),
         method=operation.method,
@@ -75,6 +75,7 @@ def endpoint(operation: Operation) -> EndpointSpec:
         operation_id=text(said.get("operationId")),
         traits=draft.written(),
     )
+    return made, draft.lost
 
 
 # --- parameters ---------------------------------------------------------------------------------------------

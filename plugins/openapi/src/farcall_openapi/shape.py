@@ -34,3 +34,12 @@ def each(value: Any, what: str) -> Sequence[Any]:
 def text(value: Any) -> str:
     """A text, stripped; empty where the document has something else, or nothing."""
     return value.strip() if isinstance(value, str) else ""
+
+
+def version(document: Any) -> str:
+    """Which OpenAPI or Swagger a document says it is, `3.1.0`; empty: it is none.
+
+    YAML without quotes makes a number of `2.0`.
+    """
+    said = document.get("openapi", document.get("swagger")) if isinstance(document, Mapping) else None
+    return str(said) if isinstance(said, str | float) else ""

@@ -11,6 +11,7 @@ from farcall.schemas import resolve
 from farcall.spec import Problem
 
 from farcall_openapi.bundle import PLACE
+from farcall_openapi.shape import version
 
 _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
 _PARAMETERS: Final = ("paths", "parameters", PLACE)
@@ -24,7 +25,7 @@ Convert = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 def is_swagger(root: Mapping[str, Any]) -> bool:
     """Whether a document is of the time before OpenAPI 3."""
-    return "openapi" not in root and isinstance(root.get("swagger"), str)
+    return "openapi" not in root and version(root) != ""
 
 
 def converted(root: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Problem]]:
