@@ -39,6 +39,7 @@ class AsyncFile:
         value: The file as a plain value, for providers and storages.
     """
 
+    __module__ = "farcall"  # as it is imported, in signatures too
     __slots__ = ("_expected", "_fetch", "_fetched", "_generation", "_home", "_received", "value")
 
     def __init__(self, value: FileValue, fetch: Fetch | None = None, fetched: Callable[[], None] | None = None) -> None:

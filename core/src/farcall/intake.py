@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import mimetypes
 import os
@@ -32,7 +33,7 @@ def of(value: Any) -> FileValue:
     if isinstance(value, bytes | bytearray | memoryview):
         return from_bytes(bytes(value))
     if isinstance(value, str):
-        return from_url(value) if value.startswith(ADDRESSES) else from_path(value)
+        return decodable(from_url(value)) if value.startswith(ADDRESSES) else from_path(value)
     if isinstance(value, os.PathLike):
         return from_path(value)
     if isinstance(value, io.TextIOBase):
@@ -72,6 +73,8 @@ def from_bytes(content: bytes, name: str = "file", media_type: str | None = None
 
 def from_stream(stream: Any, name: str | None = None, media_type: str | None = None) -> FileValue:
     """See `File.from_stream`."""
+    if getattr(stream, "closed", False) is True:
+        raise InputError("the file is closed; open it again, with mode 'rb'")
     known = name or (os.path.basename(n) if isinstance(n := getattr(stream, "name", None), str) else "file")
     size = _rest(stream)
     return _value(known, media_type or _by_name(known) or UNKNOWN, StreamBody(stream, size), size)
@@ -90,6 +93,20 @@ def from_url(url: str, name: str | None = None, media_type: str | None = None) -
         raise InputError(f"{url[:80].partition('?')[0]!r} is no http, https or data address.")
     known = base_name(name or parts.path)
     return FileValue(name=known, media_type=media_type or _by_name(known) or UNKNOWN, url=url)
+
+
+def decodable(file: FileValue) -> FileValue:
+    """The file, once it is sure that base64 it was written out in can be read.
+
+    Raises:
+        InputError: It is no base64.
+    """
+    if isinstance(file.body, Base64Body):
+        try:
+            base64.b64decode(file.body.text, validate=True)
+        except ValueError as error:  # binascii's own, or a character outside ASCII
+            raise InputError(f"the data address is said to be base64 and is none: {error}") from error
+    return file
 
 
 def folder(path: str | os.PathLike[str]) -> list[FileValue]:
