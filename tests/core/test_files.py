@@ -83,6 +83,8 @@ def test_a_closed_file_is_told_before_anything_is_sent(tmp_path):
     for make in (File.from_stream, File.of):
         with pytest.raises(InputError, match="the file is closed; open it again"):
             make(closed)
+    with (tmp_path / "f").open("wb") as written, pytest.raises(InputError, match="open for writing only"):
+        File.of(written)
 
 
 # --- what is told when reading fails -------------------------------------------------------------------------

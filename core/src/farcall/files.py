@@ -57,7 +57,7 @@ class File:
         """An open binary file or an iterator of bytes. It is read once, from where it stands, so never sent twice.
 
         Raises:
-            InputError: It is closed.
+            InputError: It is closed, or open for writing only.
         """
         return cls(intake.from_stream(stream, name, media_type))
 

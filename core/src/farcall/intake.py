@@ -44,7 +44,7 @@ def of(value: Any) -> FileValue:
         return made
     if callable(getattr(value, "read", None)):
         return from_stream(value)
-    raise InputError(f"a {type(value).__name__} is no file; give a path, bytes, an open file or an address")
+    raise InputError(f"{type(value).__name__} is no file; give a path, bytes, an open file or an address")
 
 
 def from_path(path: str | os.PathLike[str], media_type: str | None = None) -> FileValue:
@@ -73,8 +73,7 @@ def from_bytes(content: bytes, name: str = "file", media_type: str | None = None
 
 def from_stream(stream: Any, name: str | None = None, media_type: str | None = None) -> FileValue:
     """See `File.from_stream`."""
-    if getattr(stream, "closed", False) is True:
-        raise InputError("the file is closed; open it again, with mode 'rb'")
+    _check_open(stream)
     known = name or (os.path.basename(n) if isinstance(n := getattr(stream, "name", None), str) else "file")
     size = _rest(stream)
     return _value(known, media_type or _by_name(known) or UNKNOWN, StreamBody(stream, size), size)
@@ -159,6 +158,15 @@ def _by_content(head: bytes) -> str:
     except (puremagic.PureError, ValueError, IndexError):
         return UNKNOWN
     return best.mime_type if best.confidence >= SURE and best.mime_type else UNKNOWN
+
+
+def _check_open(stream: Any) -> None:
+    if not isinstance(stream, io.IOBase):
+        return
+    if stream.closed:
+        raise InputError("the file is closed; open it again, with mode 'rb'")
+    if not stream.readable():
+        raise InputError("the file is open for writing only; open it with mode 'rb'")
 
 
 def _rest(stream: Any) -> int | None:

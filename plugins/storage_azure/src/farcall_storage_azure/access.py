@@ -29,7 +29,7 @@ PUBLIC_SUFFIX: Final = ".blob.core.windows.net"
 WANTED: Final = (
     "Azure: no credential was found. Looked at the options connection_string, sas, account_key and credential, then at "
     "AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_KEY, then for azure-identity, which is "
-    'not installed (pip install "farcall-storage-azure[identity]").'
+    "not installed (pip install azure-identity)."
 )
 
 
