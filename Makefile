@@ -5,7 +5,7 @@ PHOTO ?=
 MEMBERS := core plugins/fasttaskapi plugins/openapi plugins/runpod plugins/storage_s3 plugins/storage_azure plugins/compat \
   server examples/farcall-echo examples/farcall-folder
 BENCHMARKS := import_time call_overhead many_jobs queue_rate plain_endpoint memory beside_apipod upload files runpod_polls \
-  storages
+  runpod_overhead storages
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS = never
 # As pip does: trust the certificates that this machine trusts (a company's proxy).

@@ -112,7 +112,8 @@ def test_what_was_typed_wrong_is_said_and_nothing_is_sent(host, words, said):
 def test_timeout_ends_the_wait_and_not_the_job(host):
     result = run("call", host.url, "sleep", "--timeout", "0.2")
     assert result.exit_code == 1
-    assert len(host.jobs) == 1
+    (job,) = host.jobs
+    assert f"sleep has not ended within 0.2 s; job {job} goes on." in result.stderr
 
 
 def test_ctrl_c_ends_the_program_at_once_with_130(host):
@@ -120,7 +121,10 @@ def test_ctrl_c_ends_the_program_at_once_with_130(host):
     with process:
         assert host.started.wait(20)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        try:
+            out, err = process.communicate(timeout=10)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert out == b""
     assert b"Traceback" not in err

@@ -245,6 +245,18 @@ async def test_a_result_in_the_reply_needs_no_look():
     assert host.count("look") == 0
 
 
+@virtual
+async def test_submissions_keep_below_the_hosts_rate_and_none_loses_patience_meanwhile():
+    host = Host(takes_s=0.0)
+    async with connected(host, Ticks(submit_rate=(10, 5.0)), busy_patience_s=1.0) as svc:
+        host.next("submit", BUSY)
+        jobs = await asyncio.gather(*(svc.go.submit(n=n) for n in range(44)))
+    assert [await job for job in jobs] == [{"n": n} for n in range(44)]
+    times = host.times("submit")
+    assert all(later - earlier >= 5.0 for earlier, later in zip(times, times[10:], strict=False))
+    assert host.now <= 21
+
+
 # --- a look ---------------------------------------------------------------------------------------------------
 
 
@@ -601,6 +613,30 @@ def started(endpoint, **values):
 
 
 @virtual
+async def test_a_busy_host_is_asked_to_cancel_as_long_as_it_would_be_asked_to_submit():
+    host = Host(takes_s=500.0)
+    async with connected(host) as svc:
+        host.next("cancel", *[reply({}, status=429)] * 9, None)
+        assert (await (await svc.go.submit()).cancel()).state is State.CANCELLED
+        host.always["cancel"] = busy(7)
+        job = await svc.go.submit()
+        began = host.now
+        with pytest.raises(CancelFailed, match="full"):
+            await job.cancel()
+        assert 50 <= host.now - began <= 60
+
+
+@virtual
+async def test_a_job_that_ends_while_a_busy_host_is_asked_to_cancel_it_is_asked_about_no_more():
+    host = Host(takes_s=20.0, always={"cancel": busy(7)})
+    async with connected(host) as svc:
+        job = await svc.go.submit(n=1)
+        assert (await job.cancel()).state is State.SUCCEEDED
+        assert await job == {"n": 1}
+    assert host.count("cancel") == 3
+
+
+@virtual
 async def test_a_cancel_of_a_job_that_is_being_accepted_waits_for_its_acceptance():
     host = Host(takes_s=50.0)
     submit = host._submit
@@ -732,6 +768,7 @@ async def test_an_answer_about_another_job_is_not_taken_as_this_ones():
         {"poll_per_s": 0.0},
         {"poll_per_s": float("nan")},
         {"poll_batch": 0},
+        {"submit_rate": (0, 10.0)},
         {"poll_max_s": -1.0},
         {"long_poll_s": 0.0},
         {"stream": "smoke"},

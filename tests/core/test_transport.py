@@ -28,8 +28,9 @@ class TakesFiles(Ticks):
         self.asked, self.calls = [], []
 
     @hookimpl
-    def farcall_file_transport(self, endpoint, parameter, file):
+    def farcall_file_transport(self, endpoint, parameter, file, options):
         self.asked.append((endpoint.name, parameter, file.name, file.media_type, file.size))
+        self.told = options
         return self.policy
 
     @hookimpl

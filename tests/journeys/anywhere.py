@@ -1,6 +1,7 @@
 """The service that runs anywhere: in the test's process, on a local server, as a Runpod worker."""
 
 import asyncio
+import os
 import threading
 import time
 from collections import defaultdict
@@ -9,6 +10,12 @@ from farcall_server import FastTaskAPI, File, JobProgress
 
 AT_ONCE = {"concurrency": 64, "queue_size": 1000}
 PATIENCE_S = 30
+
+
+def freeze(job_progress: JobProgress) -> None:
+    """Runs in a process of its own, says which, and looks nowhere."""
+    job_progress.message = str(os.getpid())
+    time.sleep(3600)
 
 
 def make_app(*, streams=True):  # noqa: C901, PLR0915 - one function an endpoint
@@ -78,6 +85,8 @@ def make_app(*, streams=True):  # noqa: C901, PLR0915 - one function an endpoint
             await asyncio.sleep(3600)
         finally:
             noticed[name].set()
+
+    app.task_endpoint("/freeze", isolation="process", cancel_grace_s=0.1, **AT_ONCE)(freeze)
 
     @app.endpoint("/has_noticed")
     def has_noticed(name: str) -> bool:

@@ -90,7 +90,7 @@ PLACES = [
     Place("local server", on_a_local_server),
     Place("runpod", as_a_runpod_worker()),
     Place("runpod, nothing streams", as_a_runpod_worker(":unstreamed"), ALL - {"stream"}),
-    Place("runpod's test server", on_the_sdks_test_server, frozenset({"timeout"})),
+    Place("runpod's test server", on_the_sdks_test_server, frozenset({"stream", "timeout"})),
 ]
 
 
@@ -235,6 +235,27 @@ def test_a_cancel_reaches_the_running_function(svc, place, kind):
         job.result(timeout_s=60)
     assert job.state is State.CANCELLED
     assert svc.has_noticed(name=f"{place.name} {kind}") is True
+
+
+def _runs(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+@everywhere("cancel")
+def test_a_cancel_kills_a_function_that_looks_nowhere_in_a_process_of_its_own(svc):
+    job = svc.freeze.submit()
+    pid = int(next(look.message for look in job.events() if look.message))
+    job.cancel(timeout_s=60)
+    with pytest.raises(errors.JobCancelled):
+        job.result(timeout_s=60)
+    assert job.state is State.CANCELLED
+    end = time.monotonic() + START_S
+    while _runs(pid):
+        assert time.monotonic() < end, "the function still runs"
+        time.sleep(0.02)
 
 
 @everywhere()

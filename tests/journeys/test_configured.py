@@ -62,6 +62,13 @@ def test_a_service_that_is_down_or_wrongly_configured_is_listed_and_the_others_t
     assert "Is the service running" in run("services").stdout
 
 
+def test_a_narrow_terminal_cuts_no_address_and_no_keys_place_short(configured):
+    configured(voice(), voice())
+    listed = run("services", COLUMNS="60").stdout
+    assert "…" not in listed
+    assert listed.count("yes") == 2
+
+
 def test_without_a_configuration_it_is_said_what_to_write():
     result = run("services")
     assert result.exit_code == 1

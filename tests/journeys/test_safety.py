@@ -4,6 +4,7 @@ import farcall
 import httpx
 import pytest
 from farcall import errors
+from farcall.sender_httpx import HttpxSender
 from farcall.sources import Wish
 from farcall.tracking import CallOptions
 from farcall_server import FastTaskAPI
@@ -124,3 +125,9 @@ def test_a_function_that_takes_bytes_is_refused_since_no_request_holds_them():
         @app.task_endpoint("/f")
         def f(content: bytes) -> int:
             return len(content)
+
+
+@pytest.mark.parametrize("sender", [HttpxSender, 3])
+def test_what_carries_nothing_is_no_sender(url, sender):
+    with pytest.raises(errors.UsageError, match="sender is an object that carries requests"):
+        farcall.connect(url, sender=sender)

@@ -256,12 +256,16 @@ def test_output_of_a_killed_server_is_not_mixed_with_that_of_the_next_run(tmp_pa
     client.close()
     process, client = start()
     try:
-        found = pieces(client, job)
+        client.get(f"/status/{job['id']}?wait=20")
+        found, begun = pieces(client, job), [pieces(client, job, **{"last-event-id": f"{n}.0"})[0] for n in (500, 1999)]
+        on = [pieces(client, job, **{"last-event-id": f"{n}.0.1"}) for n in (1998, 2000)]
     finally:
         client.close()
         process.kill()
         process.communicate()
     assert [(second, n) for second, n, _ in found] == [(True, n) for n in range(2000)]
+    assert begun == [found[0]] * 2, "an event of the killed server's is none of this run"
+    assert on == [found[1998:], []]
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

@@ -3,6 +3,7 @@
 import enum
 
 from farcall_server import FastTaskAPI, File, JobProgress
+from fastapi import Depends
 from pydantic import BaseModel
 
 
@@ -41,7 +42,9 @@ def test_a_task_takes_json_where_it_takes_no_file():
     assert (made["operationId"], made["summary"], made["tags"]) == ("make_fries", "Make fries", ["kitchen"])
     assert made["description"] == "Make fries.\n\nHot ones."
     assert made["requestBody"]["required"] is True
-    schema = made["requestBody"]["content"]["application/json"]["schema"]
+    content = made["requestBody"]["content"]
+    assert list(content) == ["application/json", "application/x-www-form-urlencoded"]
+    schema = content["application/json"]["schema"]
     assert list(schema["properties"]) == ["name", "amount", "colour"]
     assert schema["required"] == ["name"]
     assert schema["properties"]["amount"] == {"type": "integer", "title": "Amount", "default": 1}
@@ -53,7 +56,10 @@ def test_a_task_takes_multipart_where_it_takes_a_file():
     made = operation(make_app(), "/photo/{kind}")
     (kind,) = made["parameters"]
     assert (kind["name"], kind["in"], kind["required"]) == ("kind", "path", True)
-    schema = made["requestBody"]["content"]["multipart/form-data"]["schema"]
+    content = made["requestBody"]["content"]
+    assert list(content) == ["multipart/form-data"]
+    assert "JSON and a form are taken too" in made["requestBody"]["description"]
+    schema = content["multipart/form-data"]["schema"]
     photo = schema["properties"]["photo"]
     assert (photo["type"], photo["format"]) == ("string", "binary")
     assert "kind" not in schema["properties"]
@@ -68,7 +74,7 @@ def test_a_plain_endpoint_is_marked_as_no_job_and_takes_a_query_on_get():
         ("n", "query", False),
     ]
     assert "requestBody" not in get
-    assert set(post["requestBody"]["content"]) == {"application/json"}
+    assert next(iter(post["requestBody"]["content"])) == "application/json"
     assert get["operationId"] != post["operationId"]
 
 
@@ -131,3 +137,9 @@ def test_older_clients_know_by_a_mark_and_a_schema_that_jobs_are_made_and_must_b
     document = app.openapi()
     assert document["info"]["fast-task-api"]
     assert "JobResult" in document["components"]["schemas"]
+
+
+def test_several_methods_behind_a_dependency_are_described_without_a_warning():
+    app = FastTaskAPI(dependencies=[Depends(lambda: None)])
+    app.endpoint("/look", methods=["GET", "POST"])(lambda q: q)
+    assert set(app.openapi()["paths"]["/look"]) == {"get", "post"}

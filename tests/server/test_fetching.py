@@ -1,15 +1,18 @@
 """Files by their address: what is fetched, and what no address, name or redirect leads to."""
 
 import asyncio
+import concurrent.futures
 import gzip
 import socket
+import threading
 
 import pytest
 from farcall.errors import FileError
 from farcall.files import File
 from farcall.wire import FileValue
 from farcall_server.addresses import is_public, meant
-from farcall_server.fetching import Fetcher
+from farcall_server.fetching import Fetcher, Room
+from farcall_server.spool import Spool
 from farcall_server.uploads import Folder
 
 HERE = Fetcher(hosts=frozenset({"127.0.0.1"}))
@@ -18,7 +21,7 @@ MOST = 10_000_000
 
 def fetch(url, fetcher=HERE, most_bytes=MOST, folder=None):
     folder = Folder() if folder is None else folder
-    return asyncio.run(fetcher.fetch(File.from_url(url).value, folder, most_bytes=most_bytes))
+    return asyncio.run(fetcher.fetch(File.from_url(url).value, folder, room=Room(most_bytes)))
 
 
 def why_not(url, fetcher=HERE, **options):
@@ -228,7 +231,7 @@ def test_no_spelling_passes_another_host_off_as_one_that_is_named(answering, sta
     fetcher = Fetcher(hosts=frozenset({"files.example"}), lookup=unknown)
     value = FileValue(name="f", url=f"{start}127.0.0.1:{server.port}/f")
     with pytest.raises(FileError):
-        asyncio.run(fetcher.fetch(value, Folder(), most_bytes=MOST))
+        asyncio.run(fetcher.fetch(value, Folder(), room=Room(MOST)))
     assert server.requests == []
 
 
@@ -249,7 +252,7 @@ def test_no_proxy_of_the_environment_is_asked(answering, monkeypatch):
 
 
 def test_a_file_that_says_it_is_too_large_is_not_read(answering):
-    assert "larger than the 99 bytes" in why_not(f"{answering(reply(b'x' * 100)).url}/f", most_bytes=99)
+    assert "larger than what is taken here: 99 bytes" in why_not(f"{answering(reply(b'x' * 100)).url}/f", most_bytes=99)
 
 
 def test_an_endless_download_ends_at_the_limit_and_leaves_nothing(raw_server, tmp_path):
@@ -321,3 +324,45 @@ def test_a_host_that_is_not_there_is_told():
         raise socket.gaierror(-2, "Name or service not known")
 
     assert "does not resolve" in why_not("http://files.example/f", Fetcher(lookup=unknown))
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_folder_that_several_threads_fill_at_once_is_made_once(tmp_path, stored):
+    folder, start = Folder(tmp_path / "job") if stored else Folder(), threading.Barrier(8)
+
+    def fill(_):
+        start.wait(20)
+        with folder.new() as target:
+            return target.name
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        names = list(threads.map(fill, range(8)))
+    assert sorted(names) == sorted(map(str, folder.path().iterdir()))
+    folder.discard()
+
+
+def test_a_file_whose_fetching_is_cancelled_in_the_middle_of_a_write_is_closed_and_gone(tmp_path):
+    writing, go_on = threading.Event(), threading.Event()
+
+    class Slow(Spool):
+        def write(self, piece):
+            writing.set()
+            assert go_on.wait(20)
+            super().write(piece)
+
+    async def large():
+        yield b"x" * 100_000
+
+    async def cancelled():
+        spool = Slow(Folder(tmp_path / "job"))
+        filling = asyncio.ensure_future(spool.fill(large()))
+        await asyncio.to_thread(writing.wait, 20)
+        filling.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await filling
+        spool.drop()
+
+    asyncio.run(cancelled())
+    assert list((tmp_path / "job").iterdir()) == []

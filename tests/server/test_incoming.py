@@ -336,7 +336,24 @@ def test_the_files_fetched_for_one_call_have_one_limit_together(serve, elsewhere
     body = {"photo": elsewhere.url, "more": [elsewhere.url]}
     job = serve(app).post("/f", json=body, headers={**own, "prefer": "wait=30"}).json()
     assert job["state"] == "failed"
-    assert "larger than the 100000 bytes" in job["error"]["message"]
+    assert "300000 bytes for all files of a call together" in job["error"]["message"]
+
+
+def test_the_files_of_one_call_are_fetched_side_by_side(call, raw_server):
+    import asyncio
+
+    second = asyncio.Event()
+
+    async def handler(request, writer):
+        if request[1] == "/second":
+            second.set()
+        await second.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+        return False
+
+    url = raw_server(handler).url
+    job = call(describe, fetch_hosts=["127.0.0.1"])(json={"photo": f"{url}/first", "more": [f"{url}/second"]}).json()
+    assert [file[0] for file in job["result"]] == ["first", "second"]
 
 
 def test_a_call_that_names_very_many_addresses_fetches_none(call, elsewhere):

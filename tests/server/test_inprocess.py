@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import time
 from contextlib import asynccontextmanager
 
@@ -57,14 +58,24 @@ def test_a_job_tells_its_changes_its_pieces_and_its_end(app):
     assert all(not each.state.ended for each in news[:-1] if not isinstance(each, Chunk))
 
 
-def test_files_have_their_bytes_in_memory(app):
+def test_files_lie_where_the_app_keeps_them_until_the_job_is_forgotten(app):
     @app.task_endpoint("/turn")
     def turn(img: File) -> File:
-        return File.from_bytes(img.read()[::-1], name="t.png")
+        return File.from_stream(io.BytesIO(img.read()[::-1]), name="t.png")
 
     given = "data:image/png;base64," + base64.b64encode(b"x" * 100_000 + b"y").decode()
-    (file,) = [called(app, "/turn", img=given)[-1].result]
-    assert (file.name, base64.b64decode(file.body.text)[:2]) == ("t.png", b"yx")
+
+    async def main():
+        async with begun(app) as inside:
+            job = await inside.submit("/turn", {"img": given})
+            *_, end = [each async for each in inside.follow(job)]
+            file = File(end.result)
+            assert (file.name, file.read()[:2]) == ("t.png", b"yx")
+            inside.forget(job)
+            return file
+
+    with pytest.raises(errors.FileError, match="can no longer be read"):
+        asyncio.run(main()).read()
 
 
 @pytest.mark.parametrize("path", ["/Make_Fries", "make-fries", "/make_fries/"])

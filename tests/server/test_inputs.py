@@ -286,3 +286,23 @@ def test_a_client_that_goes_away_in_mid_upload_leaves_nothing(serve, app, tmp_pa
 def test_the_answer_to_a_wrong_argument_shows_little_of_it(call):
     reply = call(everything)(json={"text": "t", "number": "x" * 10_000})
     assert len(json.dumps(reply.json())) < 1000
+
+
+def test_a_repeated_field_of_models_is_read_as_json(call):
+    def names(sizes: list[Size], words: list[str]) -> list:
+        return [[size.width for size in sizes], words]
+
+    reply = call(names)(
+        data={"sizes": ['{"width": 1, "height": 2}', '{"width": 3, "height": 4}'], "words": ["1", "[2]"]}
+    )
+    assert result(reply) == [[1, 3], ["1", "[2]"]]
+
+
+def test_a_wrong_field_of_a_query_is_said_to_be_there(serve, app):
+    @app.endpoint("/f", methods=["GET", "POST"])
+    def f(n: int) -> int:
+        return n
+
+    client = serve(app)
+    assert client.get("/f").json()["detail"][0]["loc"] == ["query", "n"]
+    assert client.post("/f").json()["detail"][0]["loc"] == ["body", "n"]

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from farcall.errors import ConfigError
 from farcall.jobs import State
-from farcall_server import FastTaskAPI, File
+from farcall_server import FastTaskAPI, File, database
 from farcall_server.durable import Unavailable
 from farcall_server.job import Job, Outcome
 from farcall_server.ledger import Ledger
@@ -212,6 +212,19 @@ def test_a_second_server_on_the_same_queue_is_refused_with_a_sentence(tmp_path):
     asyncio.run(both())
 
 
+def test_a_server_that_cannot_start_says_why_in_a_sentence_and_nothing_else(tmp_path):
+    script = tmp_path / "service.py"
+    script.write_text(SERVICE.format(queue=f"sqlite:///{tmp_path}/jobs.db", ran=str(tmp_path / "ran"), grace=1))
+    owner = Ledger(tmp_path / "jobs.db")
+    owner.open()
+    said = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False)
+    owner.close()
+    assert (said.returncode, said.stdout) == (3, "")
+    first, last = said.stderr.splitlines()
+    assert f"belongs to another server (process {os.getpid()})" in first
+    assert last.endswith("Application startup failed. Exiting.")
+
+
 def test_a_server_that_was_fenced_off_writes_nothing_more(tmp_path):
     async def fenced():
         store, _ = await opened(tmp_path)
@@ -403,3 +416,15 @@ def test_ended_jobs_leave_the_memory(tmp_path):
         return sizes
 
     assert asyncio.run(many()) == (MOST_RECENT, MOST_RECENT + 50)
+
+
+def test_a_server_that_is_killed_while_it_makes_its_tables_leaves_a_queue_that_opens(tmp_path):
+    path = tmp_path / "jobs.db"
+    half_made = database.connect(path)
+    script, committed, _ = database._SCHEMA.rpartition("COMMIT;")
+    assert committed
+    half_made.executescript(script)
+    half_made.close()  # as the end of a process does
+    connection = database.connect(path)
+    assert database.prepare(connection) == 1
+    connection.close()

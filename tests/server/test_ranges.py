@@ -126,3 +126,17 @@ def test_head_tells_size_and_type_without_the_bytes(file, content):
 def test_an_empty_file_has_no_part():
     with pytest.raises(ranges.UnsatisfiableError):
         ranges.asked("bytes=0-", 0)
+
+
+def test_head_of_a_plain_endpoint_opens_no_file(serve, app, tmp_path, monkeypatch):
+    path = tmp_path / "large.bin"
+    path.write_bytes(SMALL)
+
+    @app.endpoint("/f", methods=["GET"])
+    def f() -> File:
+        return File.from_path(path)
+
+    client = serve(app)
+    monkeypatch.setattr(PathBody, "open", lambda _: pytest.fail("opened"))
+    reply = client.head("/f")
+    assert (reply.status_code, reply.headers["content-length"], reply.content) == (200, str(len(SMALL)), b"")

@@ -1,6 +1,7 @@
 """Places in real storages, each test with a bucket or container of its own."""
 
 import contextlib
+import json
 import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,6 +34,18 @@ class Place:
     def open(self, **options):
         """A storage there, closed at the end of the test."""
         return self._stack.enter_context(farcall.open_storage(self.address, **{**self.options, **options}))
+
+    def configured(self, folder, **options):
+        """The name under which it stands in the folder's farcall.toml."""
+        told = {
+            **self.options,
+            **options,
+            "provider": self.kind,
+            "bucket" if self.kind == "s3" else "container": self.name,
+        }
+        lines = [f"{name} = {json.dumps(value)}" for name, value in told.items()]
+        (folder / "farcall.toml").write_text("\n".join(["[storages.media]", *lines]))
+        return "media"
 
     def between(self):
         """The options to reach it through a proxy, and the proxy."""

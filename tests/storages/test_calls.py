@@ -36,14 +36,6 @@ def service():
 ENDPOINTS = [farcall.EndpointSpec(path="/digest", parameters={"film": farcall.File})]
 
 
-def configured(place, own_home, link_s=3600):
-    """The place under the name `media` in farcall.toml."""
-    options = {**place.options, ("bucket" if place.kind == "s3" else "container"): place.name}
-    told = "\n".join(f'{name} = "{value}"' for name, value in options.items())
-    (own_home / "farcall.toml").write_text(f'[storages.media]\nprovider = "{place.kind}"\nlink_s = {link_s}\n{told}\n')
-    return "media"
-
-
 @pytest.fixture
 def connected(serve, stack):
     """Connect to a service: `connected(app, storage)`."""
@@ -58,7 +50,7 @@ def connected(serve, stack):
 
 
 def test_a_film_goes_through_the_configured_storage_and_a_small_one_inline(place, film, own_home, connected):
-    svc = connected(service(), configured(place, own_home))
+    svc = connected(service(), place.configured(own_home))
     assert svc.digest(film=film) == {"way": "link", "sha256": hashlib.sha256(film.read_bytes()).hexdigest()}
     assert svc.digest(film=b"short") == {"way": "inline", "sha256": hashlib.sha256(b"short").hexdigest()}
     assert len(place.stored()) == 1
@@ -81,7 +73,7 @@ def test_an_address_that_ended_before_the_job_fetched_it_is_named_in_the_error(s
         assert httpx.get(film).status_code == 403
         raise ValueError("the film cannot be fetched")
 
-    kept = {"storage": configured(s3_place, own_home, link_s=1), "upload_threshold_bytes": MIB}
+    kept = {"storage": s3_place.configured(own_home, link_s=1), "upload_threshold_bytes": MIB}
     binding = farcall.Binding(provider="fasttaskapi", url=serve(app).url, endpoints=ENDPOINTS, **kept)
     svc = stack.enter_context(farcall.connect(binding))
     with pytest.raises(farcall.errors.JobFailed, match=r"cannot be fetched.*signed address of 'film\.mp4' had run out"):

@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from farcall import background, plugins
-from farcall.errors import FarcallError, PluginError, UsageError
+from farcall.errors import FarcallError, PluginError, UsageError, WaitTimeout
 from farcall.spec import EndpointSpec
 
 if TYPE_CHECKING:
@@ -118,7 +118,10 @@ def call(  # noqa: PLR0913 - each is an option on the command line
     with farcall.connect(source, provider=provider, profile=profile) as service:
         callable_ = service[endpoint]
         job = callable_.submit(**_arguments(arguments or (), callable_.spec))
-        result = _result(job, endpoint, timeout)
+        try:
+            result = _result(job, endpoint, timeout)
+        except WaitTimeout as error:
+            raise WaitTimeout(f"{endpoint} has not ended within {timeout:g} s; job {job.id} goes on.") from error
         typer.echo(json.dumps(saved(result, save), indent=2, ensure_ascii=False))
 
 
@@ -141,7 +144,9 @@ def list_services() -> None:
     configuration = config.load()
     if not configuration.services:
         raise UsageError(f"No service is named: write [services.NAME] into a {config.FILE_NAME}.")
-    table = Table("Service", "Profile", "Provider", "Address", "Key", "Answers")
+    table = Table()
+    for title in ("Service", "Profile", "Provider", "Address", "Key", "Answers"):
+        table.add_column(title, overflow="fold")  # a place that is cut short tells nothing
     for entry in background.run(inventory.entries(configuration)):
         said = "yes" if entry.fault is None else entry.fault
         cells = (entry.service, entry.profile, entry.provider, entry.url, entry.key, said)

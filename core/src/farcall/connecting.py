@@ -74,7 +74,7 @@ async def _open_storage(engine: Engine) -> None:
     if binding.storage is not None:
         from farcall.stores import store_of  # what keeps files is loaded only where files are kept
 
-        engine.storage = await store_of(binding)
+        engine.storage = await store_of(binding.storage)
     elif binding.upload_threshold_bytes is not None:
         raise ConfigError("upload_threshold_bytes= says which files go to a storage; name one with storage=.")
 
@@ -254,18 +254,20 @@ async def _discovered(engine: Engine, answers: dict[str, Response]) -> Document 
         KeyMissing, Refused, ServerFault: There may be a description, but not for us, or not now.
     """
     flow = engine.provider.discover(engine.binding)
-    document = None
-    if flow is not None:
-        document = await _patiently(engine, engine.courier.run(_sharing(flow, answers), Step.DISCOVER))
-    if document is None:
-        for url, answer in answers.items():
-            if answer.status in WITHHELD:
-                request = Request(method="GET", url=url)
-                raise engine.courier.refusal(request, answer, Step.DISCOVER) or AssertionError(answer)
+    if flow is None:
+        return None
+    refused: list[tuple[Request, Response]] = []
+    document = await _patiently(engine, engine.courier.run(_sharing(flow, answers, refused), Step.DISCOVER))
+    if document is None and refused:
+        request, answer = refused[0]
+        raise engine.courier.refusal(request, answer, Step.DISCOVER) or AssertionError(answer)
     return document
 
 
-def _sharing(flow: Flow[Document | None], answers: dict[str, Response]) -> Flow[Document | None]:
+def _sharing(
+    flow: Flow[Document | None], answers: dict[str, Response], refused: list[tuple[Request, Response]]
+) -> Flow[Document | None]:
+    """The flow, its plain GETs answered with what another provider's were; what was refused is noted."""
     try:
         request = next(flow)
         while True:
@@ -275,6 +277,8 @@ def _sharing(flow: Flow[Document | None], answers: dict[str, Response]) -> Flow[
                 answer = yield request
                 if plain:
                     answers[request.url] = answer
+            if answer.status in WITHHELD:
+                refused.append((request, answer))
             request = flow.send(answer)
     except StopIteration as end:
         found: Document | None = end.value

@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 
 from farcall import auth, replies
 from farcall.binding import Binding
-from farcall.errors import FarcallError, KeyMissing, PluginError, ProtocolError, Unreachable, UsageError
+from farcall.errors import AuthRefused, FarcallError, KeyMissing, PluginError, ProtocolError, Unreachable, UsageError
 from farcall.fetching import REDIRECTS, follow
 from farcall.hookspecs import Credential, Flow, Grant
 from farcall.jobs import Step
@@ -32,6 +32,8 @@ LONGEST_PAUSE_S: Final = 30.0
 HARMLESS: Final = frozenset({"accept", "accept-encoding", "user-agent"})
 """The headers that go along when a redirect leads to another origin: any other may be a secret."""
 UNAUTHORISED: Final = 401
+_PATIENT: Final = frozenset({Step.SUBMIT, Step.CANCEL})
+"""Where a busy host is given more time than is given here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,9 @@ class Courier:
         for _ in range(HOPS):
             grant = self._grant
             response = await self.once(request, step)
-            whole = isinstance(request.body, bytes) or request.body.repeatable
-            if response.status == UNAUTHORISED and grant is not None and whole:  # taken back before its time
+            if (
+                response.status == UNAUTHORISED and grant is not None and _is_whole(request)
+            ):  # taken back before its time
                 response.drop()
                 self._grant = None if self._grant is grant else self._grant
                 response = await self.once(request, step)
@@ -143,10 +146,10 @@ class Courier:
         content = await self._whole(response, body)
         if response.status in self.facts.drop_connection_after:
             body.drop()
-        return Response(status=response.status, headers=response.headers, content=content, url=response.url)
+        return response.arrived(content)
 
     async def exchange(self, request: Request, step: Step, tries: int = TRIES) -> Response:
-        """Send one request; again where that can do no harm: nothing was sent, or it is repeatable.
+        """Send one request; again where that can do no harm: nothing was sent or taken, or it is repeatable.
 
         Raises:
             Unreachable: It stayed without a reply.
@@ -160,9 +163,10 @@ class Courier:
                 request = replace(request, fresh=True)
                 await asyncio.sleep(self.pause(attempt))
                 continue
-            passing = response.status in replies.PASSING and request.repeatable
+            untaken = response.status == replies.TOO_MANY and _is_whole(request)
+            passing = untaken or (response.status in replies.PASSING and request.repeatable)
             asked = replies.retry_after(response, self.clock.now()) if passing else None
-            refused = step is Step.SUBMIT and response.status == replies.TOO_MANY  # whose patience is longer than ours
+            refused = response.status == replies.TOO_MANY and step in _PATIENT
             if not passing or refused or attempt == tries or (asked or 0) > LONGEST_PAUSE_S:
                 return response
             await asyncio.sleep(asked or self.pause(attempt))
@@ -177,7 +181,7 @@ class Courier:
         response = await self.once(request, step)
         if response.body is None:
             return response
-        return replace(response, body=None, content=await self._whole(response, response.body))
+        return response.arrived(await self._whole(response, response.body))
 
     async def run(self, flow: Flow[T], step: Step, *, bare: bool = False) -> T:
         """Run a provider's flow to its end and return its value.
@@ -215,7 +219,7 @@ class Courier:
         response = await self.exchange(request, step)
         if response.body is None:
             return response
-        return replace(response, body=None, content=await self._whole(response, response.body))
+        return response.arrived(await self._whole(response, response.body))
 
     async def _whole(self, response: Response, body: Reading) -> bytes:
         """The body in memory; one that says beforehand that it is too large is not begun."""
@@ -240,8 +244,10 @@ class Courier:
         return await follow(lambda asked: self.once(asked, Step.FILE), request)
 
     def refusal(self, request: Request, response: Response, step: Step) -> FarcallError | None:
-        """The error a reply's status means; a refused call without a key says how to set one."""
+        """The error a reply's status means; a refused call says whose key it was, and without one how to set one."""
         error = replies.error(request, response, step, self.clock.now())
+        if isinstance(error, AuthRefused) and self.credential is not None and self.credential.place:
+            error.args = (f"{str(error).rstrip('.')}. The key that was shown is from {self.credential.place}.",)
         if response.status == UNAUTHORISED and self.credential is None and error is not None:
             looked = where_looked(self.provider.name, self.facts.url, self.facts)
             missing = KeyMissing(f"{str(error).rstrip('.')}. {looked}")
@@ -273,5 +279,9 @@ def _onward(request: Request, response: Response, inside: str) -> Request | None
         kept = {k: v for k, v in request.headers.items() if k.lower() in HARMLESS}
         return replace(request, url=url, headers=request.headers if url.startswith(inside) else kept)
     same_again = response.status in {307, 308} and url.startswith(inside)
-    whole = isinstance(request.body, bytes) or request.body.repeatable
-    return replace(request, url=url) if same_again and whole else None
+    return replace(request, url=url) if same_again and _is_whole(request) else None
+
+
+def _is_whole(request: Request) -> bool:
+    """Whether the request's body can be sent once more."""
+    return isinstance(request.body, bytes) or request.body.repeatable

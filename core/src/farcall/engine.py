@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import secrets
@@ -31,6 +32,7 @@ from farcall.following import Follower
 from farcall.hookspecs import Call, Credential, ProviderFacts
 from farcall.jobs import Chunk, Event, JobRef, Log, Missing, Rejected, Snapshot, State, Step, Update
 from farcall.listening import Listener
+from farcall.pace import pace
 from farcall.provider import Provider
 from farcall.spec import EndpointSpec, ServiceSpec
 from farcall.tracking import CallOptions, Tracked, check_finished, closed, fresh
@@ -94,6 +96,7 @@ class Engine:
         self.binding = binding
         self.facts = self.provider.sound(self.courier.facts)
         self.origin = self.courier.origin
+        self._place = self.provider.name, self.facts.url
 
     def describe(self, service: ServiceSpec) -> None:
         """Go on with what the service's description said."""
@@ -200,7 +203,7 @@ class Engine:
         finally:
             del self._submitting[tracked]
             self.tell_end(tracked)
-        if tracked.ref is not None and (options.follow or tracked.wanted):
+        if not tracked.ended and tracked.ref is not None and (options.follow or tracked.wanted):
             self.follower.add(tracked)
 
     async def _submit(
@@ -213,7 +216,7 @@ class Engine:
             raise UsageError(f"The host of {endpoint.name!r} does not know idempotency keys there.")
         if not HOLDERS.isdisjoint(map(type, values.values())):
             async with self._submits:
-                values = await travelling(self, tracked, values)
+                values = await travelling(self, tracked, values, options.own)
         token = self._token()
         key = None if header is None else options.idempotency_key or token
         call = Call(
@@ -255,11 +258,15 @@ class Engine:
 
     async def _until_accepted(self, tracked: Tracked, request: Request, deadline: float | None) -> None:
         loop = self.loop
-        patience = deadline if deadline is not None else loop.time() + self.binding.busy_patience_s
+        patience = deadline
         attempt = 0
         while True:
             attempt += 1
             async with self._submits:  # not while it pauses: a full endpoint must not hold up the others
+                if self.facts.submit_rate is not None:
+                    await pace(self.facts.url).submission(*self.facts.submit_rate)
+                if patience is None:
+                    patience = loop.time() + self.binding.busy_patience_s
                 if tracked.ended:  # abandoned before it was accepted
                     check_finished(tracked)
                 tracked.sending = True
@@ -275,7 +282,7 @@ class Engine:
             asked = first.retry_after_s
             if asked is None:
                 asked = replies.retry_after(response, self.clock.now())
-            pause = asked * (1 + 0.25 * self.clock.chance()) if asked else self.courier.pause(min(attempt, 6))
+            pause = self._busy_pause(asked, attempt)
             if loop.time() + pause > patience:
                 tries = "1 try" if attempt == 1 else f"{attempt} tries"
                 raise Busy(
@@ -295,6 +302,10 @@ class Engine:
                 )
             await tracked.pause(pause)
 
+    def _busy_pause(self, asked_s: float | None, attempt: int) -> float:
+        """Seconds until a busy host is asked again: what it asked for and a little more, else longer each time."""
+        return asked_s * (1 + 0.25 * self.clock.chance()) if asked_s else self.courier.pause(min(attempt, 6))
+
     def _accept(self, tracked: Tracked, request: Request, response: Response, updates: Sequence[Update]) -> None:
         snapshot = updates[0] if updates else None
         if not isinstance(snapshot, Snapshot):
@@ -302,13 +313,7 @@ class Engine:
             error = self.courier.refusal(request, response, Step.SUBMIT) or replies.unexpected(request, response)
             raise error if tracked.outbound is None else tracked.outbound.blamed(error)
         if snapshot.job_id is not None:
-            tracked.ref = JobRef(
-                provider=self.provider.name,
-                url=self.facts.url,
-                endpoint=tracked.endpoint.name,
-                id=snapshot.job_id,
-                data=snapshot.data,
-            )
+            tracked.place = self._place
         elif not snapshot.state.ended and not isinstance(snapshot.result, Response):
             raise replies.unexpected(request, response)
         if isinstance(snapshot.result, Response) and not snapshot.state.ended:
@@ -459,8 +464,10 @@ class Engine:
                 f"The host of {tracked.endpoint.name!r} cannot cancel jobs; it goes on.",
                 snapshot=tracked.snapshot,
             )
-        response = await self.courier.exchange(request, Step.CANCEL)
+        response = await self._asked_to_cancel(tracked, request)
         updates = self.provider.read(self.binding, response, Step.CANCEL, [tracked.ref], tracked.endpoint)
+        if tracked.snapshot.state.ended:
+            return tracked.snapshot
         if not updates and (error := self.courier.refusal(request, response, Step.CANCEL)):
             raise error
         if any(isinstance(u, Missing) for u in updates):
@@ -470,6 +477,21 @@ class Engine:
             )
         self.take(tracked, updates)
         return tracked.snapshot
+
+    async def _asked_to_cancel(self, tracked: Tracked, request: Request) -> Response:
+        """The host's answer; while it is too busy and the job goes on, it is asked again, as it is to submit."""
+        patience, attempt = self.loop.time() + self.binding.busy_patience_s, 0
+        while True:
+            attempt += 1
+            response = await self.courier.exchange(request, Step.CANCEL)
+            busy = replies.rejected(response, self.clock.now())
+            pause = 0.0 if busy is None else self._busy_pause(busy.retry_after_s, attempt)
+            if busy is None or self.loop.time() + pause > patience:
+                return response
+            with contextlib.suppress(WaitTimeout):
+                await tracked.until(lambda: False, pause, "")
+            if tracked.ended:
+                return response
 
     # --- attaching and telling --------------------------------------------------------------------------------
 
@@ -485,8 +507,7 @@ class Engine:
                 f"{self.provider.name}'s at {self.origin}. Connect to the job's service and attach there."
             )
         tracked = self.track(endpoint)
-        tracked.ref = ref
-        tracked.snapshot = replace(tracked.snapshot, job_id=ref.id, data=ref.data)
+        tracked.refer(ref)
         return tracked
 
     def tell_end(self, tracked: Tracked) -> None:

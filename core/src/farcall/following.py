@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary
 
 from farcall.jobs import Snapshot
+from farcall.pace import pace
 from farcall.tracking import closed, same
 from farcall.waiting import Waiting
 
@@ -31,20 +30,6 @@ NEXT: Final = 1 / 2
 """The pause of a job that is likely to end next, as a share of its ordinary one."""
 
 
-@dataclass(slots=True)
-class Pace:
-    """When a host may be asked next, by whichever of the services connected to it."""
-
-    next_s: float = 0.0
-
-
-_paces: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Pace]] = WeakKeyDictionary()
-
-
-def _pace(loop: asyncio.AbstractEventLoop, url: str) -> Pace:
-    return _paces.setdefault(loop, {}).setdefault(url, Pace())
-
-
 class Follower:
     """Follows a service's jobs until each ends.
 
@@ -64,7 +49,7 @@ class Follower:
         self._news = asyncio.Event()
         self._crowd = 0
         """How many jobs waited when pauses were last made shorter, or since."""
-        self._pace = _pace(engine.loop, engine.facts.url)
+        self._pace = pace(engine.facts.url)
 
     def add(self, tracked: Tracked) -> None:
         """Follow a job from now on; one that is followed already, or has ended, is left as it is."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -26,7 +27,12 @@ def faults(error: ValidationError, whole: str) -> str:
         error: What it raised.
         whole: What a fault is called that lies in no field.
     """
-    return "; ".join(f"{'.'.join(map(str, fault['loc'])) or whole}: {fault['msg']}" for fault in error.errors())
+    return "; ".join(_fault(fault, whole) for fault in error.errors())
+
+
+def _fault(fault: ErrorDetails, whole: str) -> str:
+    place, words = ".".join(map(str, fault["loc"])) or whole, fault["msg"].removeprefix("Value error, ")
+    return f"{place}: {words}"
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -69,9 +69,11 @@ class Credential:
 
     Args:
         secret: The key; for basic auth `user:password`.
+        place: Where it comes from, in a user's words: `CLOUD_API_KEY`; empty if that is not known.
     """
 
     secret: str
+    place: str = ""
 
     def __repr__(self) -> str:
         return "Credential(…)"
@@ -114,6 +116,7 @@ class ProviderFacts:
         stream: How the host sends output: `sse`, `ndjson`, `raw` text; `polled`: each reply brings the pieces that
             are new, until the job has ended and none is left; None: it has no stream.
         submits_at_once: How many submissions may be under way at the same time.
+        submit_rate: How many submissions in how many seconds, for the whole service, at most; None: no limit.
         max_envelope_bytes: The largest JSON or text reply that is read into memory.
         drop_connection_after: HTTP statuses after which the host drops the connection without saying so.
         retention_s: Seconds the host keeps a result, for the sentence of `JobLost`; None if unknown.
@@ -133,6 +136,7 @@ class ProviderFacts:
     idempotency_header: str | None = None
     stream: str | None = None
     submits_at_once: int = 256
+    submit_rate: tuple[int, float] | None = None
     max_envelope_bytes: int = 64 * 1024 * 1024
     drop_connection_after: frozenset[int] = frozenset()
     retention_s: float | None = None
@@ -348,7 +352,7 @@ def farcall_auth(
 
 @hookspec(firstresult=True)
 def farcall_file_transport(
-    binding: Binding, endpoint: EndpointSpec, parameter: str, file: FileValue
+    binding: Binding, endpoint: EndpointSpec, parameter: str, file: FileValue, options: Any
 ) -> FilePolicy | Flow[FileValue]:
     """How this host takes a file. Called for each file argument, before `farcall_submit`.
 
@@ -357,6 +361,7 @@ def farcall_file_transport(
         endpoint: What is called.
         parameter: The file's parameter.
         file: Name, media type, size, and its bytes to put into a request; the hook itself does not read them.
+        options: The provider's own options of this call, as its `farcall_call_options` model; None if it has none.
 
     Returns:
         The policy, by default a multipart part of any size; or a flow that uploads the file to the host itself and

@@ -82,11 +82,11 @@ def find_key(provider: str, url: str, facts: ProviderFacts, *, argument: str | N
     """
     if argument is not None and not isinstance(argument, str):
         raise UsageError(f"api_key is a text; not a {type(argument).__name__}.")
-    kept = _kept(provider, url, facts)
-    found = argument or next((key for _, key in kept if key), None)
+    places = [("the argument api_key", argument), *_kept(provider, url, facts)]
+    place, found = next(((place, key) for place, key in places if key), ("", None))
     if found is not None and has_controls(found):
         raise UsageError("The key holds a line end or another control character; strip() what was read from a file.")
-    return None if found is None else Credential(secret=found)
+    return None if found is None else Credential(secret=found, place=place)
 
 
 def key_place(provider: str, url: str, facts: ProviderFacts) -> str | None:

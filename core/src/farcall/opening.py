@@ -8,6 +8,7 @@ from typing import Any
 from farcall import background
 from farcall.blocking import Service
 from farcall.connecting import open_engine
+from farcall.errors import UsageError
 from farcall.service import AsyncService
 from farcall.sources import wish_of
 from farcall.spec import EndpointSpec
@@ -97,6 +98,8 @@ async def _open(  # noqa: PLR0913, PLR0917 - connect's own, handed on
     sender: Sender | None,
     options: Mapping[str, Any],
 ) -> AsyncService:
+    if sender is not None and (isinstance(sender, type) or not hasattr(sender, "send")):
+        raise UsageError(f"sender is an object that carries requests, such as HttpxSender(), or None; not {sender!r}.")
     wish = wish_of(
         source,
         provider=provider,

@@ -193,11 +193,16 @@ class Provider:
         return answer
 
     def file_transport(
-        self, binding: Binding, endpoint: EndpointSpec, parameter: str, file: FileValue
+        self, binding: Binding, endpoint: EndpointSpec, parameter: str, file: FileValue, options: Any = None
     ) -> FilePolicy | Flow[FileValue]:
         """How a file travels."""
         answer: FilePolicy | Flow[FileValue] | None = self._ask(
-            "farcall_file_transport", binding=binding, endpoint=endpoint, parameter=parameter, file=file
+            "farcall_file_transport",
+            binding=binding,
+            endpoint=endpoint,
+            parameter=parameter,
+            file=file,
+            options=options,
         )
         return INLINE if answer is None else answer
 
@@ -251,6 +256,8 @@ def _wrong(facts: ProviderFacts) -> str:
     for name in ("poll_batch", "max_envelope_bytes", "submits_at_once"):
         if getattr(facts, name) < 1:
             return f"{name} is {getattr(facts, name)!r}, and must be 1 or more"
+    if facts.submit_rate is not None and not (facts.submit_rate[0] >= 1 and 0 < facts.submit_rate[1] < math.inf):
+        return f"submit_rate is {facts.submit_rate!r}, and must be a number of submissions and of seconds"
     if facts.stream not in STREAMS:
         return f"stream is {facts.stream!r}, and must be one of {', '.join(map(repr, STREAMS))}"
     return ""

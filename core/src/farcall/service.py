@@ -26,6 +26,8 @@ from farcall.tracking import CallOptions, Tracked, check_finished, closed, fresh
 from farcall.wire import FileValue, Request, Response
 
 OWN_OPTIONS: Final = ("timeout_s", "idempotency_key", "headers", "follow")
+PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+"""Types of results in which there is no file."""
 
 
 class AsyncJob:
@@ -91,6 +93,8 @@ class AsyncJob:
             if self._reading is None:
                 self._reading = self._engine.spawn(settled(value, self._downloaded), "reply")
             value = await self._read(self._reading)
+        if type(value) in PLAIN:
+            return value
         made = to_python(value, self._file)
         kind = media.wanted(self._tracked.endpoint.result)
         return made if kind is None else await media.given(made, kind)

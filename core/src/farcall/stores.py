@@ -1,17 +1,16 @@
-"""The storage of a connected service: takes the files that are too large to travel inline, and gives their links."""
+"""The storage of a service, called or hosted: takes files that are too large to travel inline, and gives links."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Final
 
-from farcall.binding import Binding
 from farcall.errors import ConfigError
 from farcall.files import File
 from farcall.storage import AsyncStorage
 from farcall.storage_blocking import Storage
 from farcall.storage_opening import open_storage_async
+from farcall.storage_upload import Progress
 from farcall.wire import FileValue
 
 AT_ONCE: Final = 4
@@ -19,7 +18,7 @@ AT_ONCE: Final = 4
 
 
 class Store:
-    """A storage in the service of one engine.
+    """A storage in the service of one engine, or of one app.
 
     Args:
         storage: Where the files go.
@@ -31,7 +30,7 @@ class Store:
         self._ours = ours
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    async def put(self, file: FileValue, progress: Callable[[int, int | None], None]) -> tuple[str, float]:
+    async def put(self, file: FileValue, progress: Progress | None = None) -> tuple[str, float]:
         """Upload a file.
 
         Args:
@@ -51,14 +50,16 @@ class Store:
             await self._storage.close()
 
 
-async def store_of(binding: Binding) -> Store:
-    """The storage a binding names, opened; or the open one it was given.
+async def store_of(given: Any) -> Store:
+    """The storage that is meant by `storage=`, for the running event loop.
+
+    Args:
+        given: A name of farcall.toml, an address, or an open storage, which its owner closes.
 
     Raises:
         ConfigError: farcall.toml does not name it, or it is no storage.
         UsageError: No such storage is installed.
     """
-    given: Any = binding.storage
     if isinstance(given, str):
         return Store(await open_storage_async(given), ours=True)
     if isinstance(given, Storage):

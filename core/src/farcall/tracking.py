@@ -44,6 +44,8 @@ class CallOptions:
 
 
 _QUEUED = Snapshot(state=State.QUEUED)
+_NO_OUTPUT = Output()
+"""What every job has before its first piece; nothing is added to it."""
 
 
 MOST_LOG_LINES: Final = 100_000
@@ -56,6 +58,7 @@ class Tracked:
     __slots__ = (
         "_listeners",
         "_logs",
+        "_ref",
         "_waiters",
         "accepted_at",
         "chunk_id",
@@ -66,8 +69,8 @@ class Tracked:
         "following",
         "outbound",
         "output",
+        "place",
         "problem",
-        "ref",
         "reply",
         "resting",
         "sending",
@@ -84,14 +87,16 @@ class Tracked:
     def __init__(self, endpoint: EndpointSpec, now: float) -> None:
         self.endpoint = endpoint
         self.snapshot = _QUEUED
-        self.ref: JobRef | None = None
+        self.place: tuple[str, str] | None = None
+        """Whose job it is and at which address, once the host has accepted it under an id."""
+        self._ref: JobRef | None = None
         self.outbound: Outbound | None = None
         """Its files on their way; None once nothing is to be told of them."""
         self.problem: FarcallError | None = None
         self.stream_problem: FarcallError | None = None
         """Why its output is not whole; the job itself may be well."""
-        self._logs: deque[str] = deque(maxlen=MOST_LOG_LINES)
-        self.output = Output()
+        self._logs: deque[str] | None = None
+        self.output = _NO_OUTPUT
         self.chunk_id: str | None = None
         self.streamed = False
         self.streaming = False
@@ -123,12 +128,26 @@ class Tracked:
     @property
     def logs(self) -> tuple[str, ...]:
         """The lines of its log, as far as known."""
-        return tuple(self._logs)
+        return () if self._logs is None else tuple(self._logs)
 
     @property
     def accepted(self) -> bool:
         """Whether the host has taken it: it has an id, or its reply streams in."""
-        return self.ref is not None or self.reply is not None
+        return self.place is not None or self.reply is not None
+
+    @property
+    def ref(self) -> JobRef | None:
+        """Enough to find it again; None before it is accepted, and where it has no id. Made when it is wanted."""
+        job_id, place = self.snapshot.job_id, self.place
+        if self._ref is None and place is not None and job_id is not None:
+            data = self.snapshot.data
+            self._ref = JobRef(provider=place[0], url=place[1], endpoint=self.endpoint.name, id=job_id, data=data)
+        return self._ref
+
+    def refer(self, ref: JobRef) -> None:
+        """Be the job that was written down."""
+        self._ref, self.place = ref, (ref.provider, ref.url)
+        self.snapshot = replace(self.snapshot, job_id=ref.id, data=ref.data)
 
     def see(self, snapshot: Snapshot) -> bool:
         """Take a look in. The end, once seen, stays; returns whether anything changed."""
@@ -139,8 +158,9 @@ class Tracked:
             snapshot = replace(snapshot, job_id=old.job_id)
         if self.outbound is not None:
             snapshot = self.outbound.seen(snapshot)
-        if self.ref is not None and snapshot.data and snapshot.data != self.ref.data:
-            self.ref = replace(self.ref, data={**self.ref.data, **snapshot.data})
+        ref = self.ref
+        if ref is not None and snapshot.data and snapshot.data != ref.data:
+            self._ref = replace(ref, data={**ref.data, **snapshot.data})
         if snapshot.logs is not None:
             self._logs = deque(snapshot.logs, maxlen=MOST_LOG_LINES)
         self.snapshot = snapshot
@@ -154,9 +174,13 @@ class Tracked:
     def take(self, piece: Chunk | Log) -> None:
         """Take a piece of output or a line of the log in."""
         if isinstance(piece, Chunk):
+            if self.output is _NO_OUTPUT:
+                self.output = Output()
             self.output.add(piece.value)
             self.chunk_id = piece.id or self.chunk_id
         else:
+            if self._logs is None:
+                self._logs = deque(maxlen=MOST_LOG_LINES)
             self._logs.append(piece.line)
         self._wake()
 

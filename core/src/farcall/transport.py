@@ -25,14 +25,20 @@ HOLDERS: Final = frozenset({File, list})
 """Types of the arguments a file can be in."""
 
 
-async def travelling(engine: Engine, tracked: Tracked, values: Mapping[str, Any]) -> Mapping[str, Any]:
+async def travelling(engine: Engine, tracked: Tracked, values: Mapping[str, Any], options: Any) -> Mapping[str, Any]:
     """The arguments with each file as the host takes it; those that go elsewhere first go at the same time.
+
+    Args:
+        engine: Of the service.
+        tracked: The job that is about to be submitted.
+        values: Its arguments, checked.
+        options: The provider's own options of the call.
 
     Raises:
         InputError: A file is too large for the host, or cannot be read.
     """
     outbound = Outbound(tracked, lambda name: engine.tell("uploaded", tracked, file=name))
-    ways = [_Way(engine, outbound, name, file) for name, file in _files(values)]
+    ways = [_Way(engine, outbound, name, file, options) for name, file in _files(values)]
     if not ways:
         return values
     tracked.outbound = outbound
@@ -71,14 +77,14 @@ async def _together(coming: list[Awaitable[T]]) -> list[T]:
 class _Way:
     """The way of one file, decided as soon as it is named, so that all sizes are known before the first byte goes."""
 
-    def __init__(self, engine: Engine, outbound: Outbound, parameter: str, file: File) -> None:
+    def __init__(self, engine: Engine, outbound: Outbound, parameter: str, file: File, options: Any) -> None:
         self._engine = engine
         self._outbound = outbound
         self._parameter = parameter
         self._file = file
         self._value = file.carried()
         endpoint = outbound.tracked.endpoint
-        self._policy = engine.provider.file_transport(engine.binding, endpoint, parameter, self._value)
+        self._policy = engine.provider.file_transport(engine.binding, endpoint, parameter, self._value, options)
         self._number = outbound.expect(0 if self._link else self._value.size)
         self._stores = isinstance(self._policy, FilePolicy) and self._link is None and self._too_large(self._policy)
 

@@ -392,6 +392,12 @@ class Response:
                 response=self,
             ) from error
 
+    def arrived(self, content: bytes) -> Response:
+        """The same reply, its body in memory now; for who has read it, before anybody else is shown it."""
+        object.__setattr__(self, "content", content)
+        object.__setattr__(self, "body", None)
+        return self
+
     def drop(self) -> None:
         """Give up the connection of a body that is still coming in; nothing otherwise."""
         if self.body is not None:

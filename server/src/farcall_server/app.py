@@ -8,22 +8,33 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from farcall.errors import UsageError
 from fastapi import FastAPI
 from fastapi.params import Depends
-from fastapi.routing import APIRoute
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from farcall_server import backends, documents, inputs, keys, lanes, places, replies, signature, starting, supervisors
+from farcall_server import (
+    backends,
+    documents,
+    inputs,
+    keys,
+    lanes,
+    places,
+    replies,
+    routing,
+    sentences,
+    signature,
+    starting,
+    supervisors,
+)
 from farcall_server.arguments import Fetching
 from farcall_server.crew import Crew
 from farcall_server.fetching import Fetcher
 from farcall_server.hookspecs import Options
-from farcall_server.hosts import HostCheck, OpenDoor
+from farcall_server.hosts import HostCheck, OpenDoor, named
 from farcall_server.isolation import Isolation, isolation_of
 from farcall_server.ledger import Ledger
 from farcall_server.lines import Rules
@@ -31,6 +42,9 @@ from farcall_server.queue import Store
 from farcall_server.routes import Endpoint, Handler, Jobs, Plain, Ready, Submit, health
 from farcall_server.streaming import Streams
 from farcall_server.worker import Lane, Work
+
+if TYPE_CHECKING:
+    from farcall import AsyncStorage, Storage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,6 +83,8 @@ class FastTaskAPI(FastAPI):
             listens on the loopback; for a server behind a proxy. None: `FTAPI_ALLOWED_HOSTS`, separated by commas.
         api_keys: Keys of which a caller must show one, as `Authorization: Bearer …`. None: `FTAPI_API_KEYS`, separated
             by commas; none there or an empty list: everybody may call.
+        storage: Takes result files too large for a host like Runpod: an address (`s3://bucket`), a name of
+            farcall.toml, or an open storage. None: `FTAPI_STORAGE`. The local server has no limit and does not use it.
         **options: As for FastAPI. `dependencies` apply to the job routes too.
     """
 
@@ -85,6 +101,7 @@ class FastTaskAPI(FastAPI):
         fetch_hosts: Collection[str] | None = None,
         allowed_hosts: Collection[str] | None = None,
         api_keys: Collection[str] | None = None,
+        storage: str | Storage | AsyncStorage | None = None,
         **options: Any,
     ) -> None:
         if max_concurrency is not None:
@@ -103,11 +120,12 @@ class FastTaskAPI(FastAPI):
         self._crew = Crew(PLAIN_THREADS, "farcall-plain")
         self._documented: list[documents.Documented] = []
         self._known_dependencies = tuple(self.router.dependencies)
+        self.storage = storage if storage is not None else os.environ.get("FTAPI_STORAGE") or None
         self.api_keys = keys.configured(api_keys)
         if self.api_keys:
             self.add_middleware(keys.KeyCheck, keys=self.api_keys, open_paths=self._open_paths())
         self.open_door = OpenDoor(locked=bool(self.api_keys))
-        self.add_middleware(HostCheck, allowed=_allowed(allowed_hosts), door=self.open_door)
+        self.add_middleware(HostCheck, allowed=named(allowed_hosts), door=self.open_door)
         self._add_job_routes()
         self.router.lifespan_context = self._around(self.router.lifespan_context)
 
@@ -263,6 +281,10 @@ class FastTaskAPI(FastAPI):
         """Answer every request that waits for a job with what is known now: the server is about to stop."""
         self.store.release()
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or a server that starts the app."""
+        await super().__call__(scope, receive, sentences.plainly(send) if scope["type"] == "lifespan" else send)
+
     # --- routes
 
     def _open_paths(self) -> Collection[str]:
@@ -274,13 +296,13 @@ class FastTaskAPI(FastAPI):
 
     def _add_job_routes(self) -> None:
         jobs = Jobs(store=self.store)
-        self._route("/status/{job_id}", jobs.status, ["GET"])
-        self._route("/status", jobs.status_named, ["GET"])
-        self._route("/status", jobs.status_posted, ["POST"])
-        self._route("/stream/{job_id}", Streams(store=self.store), ["GET"])
-        self._route("/jobs", jobs.page, ["GET"])
-        self._route("/cancel/{job_id}", jobs.cancel, ["POST"])
-        self._route("/jobs/{job_id}/files/{number:int}", jobs.file, ["GET", "HEAD"])
+        routing.add(self, "/status/{job_id}", jobs.status, ["GET"])
+        routing.add(self, "/status", jobs.status_named, ["GET"])
+        routing.add(self, "/status", jobs.status_posted, ["POST"])
+        routing.add(self, "/stream/{job_id}", Streams(store=self.store), ["GET"])
+        routing.add(self, "/jobs", jobs.page, ["GET"])
+        routing.add(self, "/cancel/{job_id}", jobs.cancel, ["POST"])
+        routing.add(self, "/jobs/{job_id}/files/{number:int}", jobs.file, ["GET", "HEAD"])
         for path, handler in self._health_routes().items():
             self.router.routes.append(Route(path, Endpoint(handler), methods=["GET"], include_in_schema=False))
 
@@ -293,50 +315,12 @@ class FastTaskAPI(FastAPI):
         documented: documents.Documented,
     ) -> None:
         served = signature.served_path(path)
-        self._check_free(served, methods)
-        self._route(served, handler, methods, dependencies, shown=True)
+        routing.check_free(self, served, methods)
+        routing.add(self, served, handler, methods, dependencies, shown=True)
         written = path if path.startswith("/") else "/" + path
         if written != served:
-            self._route(written, handler, methods, dependencies)
+            routing.add(self, written, handler, methods, dependencies)
         self._documented.append(documented)
-
-    def _route(
-        self,
-        path: str,
-        handler: Handler,
-        methods: Sequence[str],
-        dependencies: Sequence[Depends] = (),
-        *,
-        shown: bool = False,
-    ) -> None:
-        """Add a route: Starlette's where nothing stands before it, else FastAPI's, which solves the dependencies."""
-        if not (dependencies or self.router.dependencies):
-            self.router.routes.append(Route(path, Endpoint(handler), methods=list(methods), include_in_schema=False))
-            return
-
-        async def behind_dependencies(request: Request) -> Response:
-            return await handler(request)
-
-        self.add_api_route(
-            path,
-            behind_dependencies,
-            methods=list(methods),
-            dependencies=list(dependencies),
-            include_in_schema=shown,
-            response_model=None,
-        )
-        route = self.router.routes[-1]
-        if isinstance(route, APIRoute) and route.body_field is not None:
-            self.router.routes.pop()
-            raise UsageError(
-                f"{path}: a dependency takes a part of the body, which holds the function's arguments. Let it take a "
-                "header, a cookie or a query parameter, or the Request itself."
-            )
-
-    def _check_free(self, path: str, methods: Sequence[str]) -> None:
-        for route in self.router.routes:
-            if isinstance(route, Route) and route.path == path and (route.methods or set()) & set(methods):
-                raise UsageError(f"{path} is served already; give one of the two another path.")
 
     # --- life
 
@@ -382,12 +366,6 @@ class FastTaskAPI(FastAPI):
         for lane in self._lanes.values():
             await lane.close()
         self._crew.close()
-
-
-def _allowed(hosts: Collection[str] | None) -> Collection[str]:
-    if hosts is not None:
-        return hosts
-    return [name.strip() for name in os.environ.get("FTAPI_ALLOWED_HOSTS", "").split(",") if name.strip()]
 
 
 def _at_least(name: str, value: float, least: int) -> None:

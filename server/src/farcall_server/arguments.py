@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import copy
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -16,13 +16,16 @@ from farcall.errors import FileError, JobCancelled
 from farcall.files import File
 from pydantic import BaseModel
 
-from farcall_server.fetching import Fetcher
+from farcall_server.fetching import Fetcher, Room
 from farcall_server.job import Job
 from farcall_server.signature import Signature
 from farcall_server.uploads import Folder
 
 MOST_LINKS: Final = 100
 """Addresses that one call may have fetched, so that nobody floods a third party through the server."""
+
+MOST_AT_ONCE: Final = 8
+"""Files of one call that are fetched side by side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +49,17 @@ class Fetching:
         links = [(name, file) for name in _named(signature, arguments) for file in _linked(arguments[name])]
         if len(links) > MOST_LINKS:
             raise FileError(f"{links[MOST_LINKS][0]}: a call may name {MOST_LINKS} files by their addresses, not more.")
+        room, turns = Room(self.most_bytes), asyncio.Semaphore(MOST_AT_ONCE)
         got: dict[int, File] = {}
-        left = self.most_bytes
-        for name, file in links:
+
+        async def get(name: str, file: File) -> None:
             try:
-                here = await self.fetcher.fetch(file.value, folder, most_bytes=left)
+                async with turns:
+                    got[id(file)] = File(await self.fetcher.fetch(file.value, folder, room=room))
             except FileError as error:
                 raise FileError(f"{name}: {error}") from None  # what lies under it may show the address's query
-            left -= here.size or 0
-            got[id(file)] = File(here)
+
+        await _all([get(name, file) for name, file in links])
         return _with(arguments, {name for name, _ in links}, lambda file: got.get(id(file), file))
 
     async def ready(self, signature: Signature, arguments: Mapping[str, Any], folder: Folder) -> Mapping[str, Any]:
@@ -89,6 +94,16 @@ class Fetching:
             raise FileError(str(error)) from None  # without the way it took through threads and loops
         finally:
             job.stop = None
+
+
+async def _all(tasks: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Do all of them side by side; the first failure ends the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for task in tasks:
+                group.create_task(task)
+    except* FileError as errors:
+        raise errors.exceptions[0] from None
 
 
 def _give_up(fetched: concurrent.futures.Future[Any]) -> None:

@@ -12,7 +12,9 @@ from farcall.errors import ConfigError
 VERSION: Final = 2
 """Of the tables; a database with others is refused."""
 
+# One transaction: a server that is killed while it makes the tables leaves none.
 _SCHEMA: Final = f"""
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS fence (number INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, endpoint TEXT NOT NULL, folder TEXT NOT NULL,
@@ -25,6 +27,7 @@ CREATE TABLE IF NOT EXISTS ends (
     expires REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS ends_by_state ON ends (state, number);
 PRAGMA user_version = {VERSION};
+COMMIT;
 """
 
 

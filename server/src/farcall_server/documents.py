@@ -25,6 +25,15 @@ MARK: Final[Mapping[str, Any]] = {"protocol": VERSION, "version": "0.1.0"}
 OLDER_MARK: Final = "fast-task-api"
 """How FastTaskAPI's and APIPod's clients know that a service makes jobs."""
 
+_WITHOUT_FILES: Final = ("application/json", "application/x-www-form-urlencoded")
+
+# Source: fastsdk 0.4.26, run 2026-11-24: were JSON listed too, it would send a file's path there.
+AS_TEXTS: Final = (
+    "JSON and a form are taken too, with each file as a text: base64, a data: address, an http(s) address, or "
+    '{"file_name": …, "content_type": …, "content": …}.'
+)
+"""What is said of a body that holds files, and described as multipart alone."""
+
 KEY_SCHEME: Final = "ApiKey"
 
 JOB_SCHEMA: Final[Mapping[str, Any]] = {
@@ -230,8 +239,10 @@ def _body(signature: Signature, arguments: Mapping[str, Any]) -> dict[str, Any] 
     if required:
         schema["required"] = required
     schema["additionalProperties"] = arguments.get("additionalProperties", True)
-    media_type = "multipart/form-data" if signature.takes_files else "application/json"
-    return {"required": bool(required), "content": {media_type: {"schema": schema}}}
+    if signature.takes_files:
+        content = {"multipart/form-data": {"schema": schema}}
+        return {"required": bool(required), "description": AS_TEXTS, "content": content}
+    return {"required": bool(required), "content": {each: {"schema": schema} for each in _WITHOUT_FILES}}
 
 
 # --- answers -------------------------------------------------------------------------------------------------------

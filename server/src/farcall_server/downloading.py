@@ -25,14 +25,14 @@ from farcall_server.spool import Spool
 from farcall_server.uploads import Folder, is_media_type
 
 if TYPE_CHECKING:
-    from farcall_server.fetching import Fetcher, Lookup
+    from farcall_server.fetching import Fetcher, Lookup, Room
 
 MOST_HOPS: Final = 5
 CONNECT_S: Final = 10.0
 PIECE_BYTES: Final = 256 * 1024
 
 
-async def download(fetcher: Fetcher, file: FileValue, folder: Folder, most_bytes: int) -> FileValue:
+async def download(fetcher: Fetcher, file: FileValue, folder: Folder, room: Room) -> FileValue:
     """The file at `file.url`, as `Fetcher.fetch` says; the time in all is not looked at here."""
     guard = _Guard(fetcher.hosts)
     url = file.url or ""
@@ -40,7 +40,7 @@ async def download(fetcher: Fetcher, file: FileValue, folder: Folder, most_bytes
         for _ in range(MOST_HOPS + 1):
             async with _opened(session, guard, url, fetcher.silence_s) as answer:
                 if answer.status not in REDIRECTS or "location" not in answer.headers:
-                    return await _taken(answer, file, folder, most_bytes, url)
+                    return await _taken(answer, file, folder, room, url)
                 url = _onward(url, answer.headers["location"])
     raise FileError(f"{without_query(file.url or '')} leads on more than {MOST_HOPS} times.")
 
@@ -132,6 +132,8 @@ async def _opened(session: aiohttp.ClientSession, guard: _Guard, url: str, silen
         raise FileError(f"{where} cannot be reached: {_reason(error)}.") from error
     except aiohttp.ClientPayloadError as error:
         raise FileError(f"{where} broke off before the file was whole.") from error
+    except aiohttp.InvalidURL as error:
+        raise FileError(f"{where} is no address that can be fetched.") from error
     except (aiohttp.ClientError, ValueError) as error:
         raise FileError(f"{where} gave no reply that can be read ({type(error).__name__}).") from error
     except OSError as error:
@@ -165,19 +167,17 @@ def _onward(url: str, place: str) -> str:
     return onward
 
 
-async def _taken(
-    answer: aiohttp.ClientResponse, file: FileValue, folder: Folder, most_bytes: int, url: str
-) -> FileValue:
+async def _taken(answer: aiohttp.ClientResponse, file: FileValue, folder: Folder, room: Room, url: str) -> FileValue:
     """The file that a reply holds."""
     where = without_query(url)[:200]
     if answer.status != 200:
         why = signed.has_ended(url, datetime.now(UTC)) if 400 <= answer.status < 500 else ""
         raise FileError(f"{where} answered {answer.status} instead of the file.{why}")
-    if (answer.content_length or 0) > most_bytes:
-        raise FileError(_too_large(where, most_bytes))
+    if (answer.content_length or 0) > room.left:
+        raise FileError(_too_large(where, room))
     spool = Spool(folder)
     try:
-        await spool.fill(_counted(answer, where, most_bytes))
+        await spool.fill(_counted(answer, where, room))
         body = spool.end()
     except BaseException:
         spool.drop()
@@ -188,17 +188,15 @@ async def _taken(
     return replace(file, name=name, media_type=media_type, body=body, url=None, size=spool.size)
 
 
-async def _counted(answer: aiohttp.ClientResponse, where: str, most_bytes: int) -> Any:
-    left = most_bytes
+async def _counted(answer: aiohttp.ClientResponse, where: str, room: Room) -> Any:
     async for piece in answer.content.iter_any():
-        left -= len(piece)
-        if left < 0:
-            raise FileError(_too_large(where, most_bytes))
+        if not room.take(len(piece)):
+            raise FileError(_too_large(where, room))
         yield piece
 
 
-def _too_large(where: str, most_bytes: int) -> str:
-    return f"{where} is larger than the {most_bytes} bytes taken here."
+def _too_large(where: str, room: Room) -> str:
+    return f"{where} is larger than what is taken here: {room.most_bytes} bytes for all files of a call together."
 
 
 def _name(answer: aiohttp.ClientResponse, file: FileValue) -> str:

@@ -18,6 +18,24 @@ Lookup = Callable[..., list[Any]]
 """As `socket.getaddrinfo`."""
 
 
+class Room:
+    """How many bytes may still come, over all downloads that share it.
+
+    Args:
+        most_bytes: In all.
+    """
+
+    __slots__ = ("left", "most_bytes")
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = self.left = most_bytes
+
+    def take(self, size: int) -> bool:
+        """Whether so many bytes more may come; then they are counted."""
+        self.left -= size
+        return self.left >= 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetcher:
     """Fetches files over http and https from public addresses, piece by piece to the disk.
@@ -43,13 +61,13 @@ class Fetcher:
         named = os.environ.get("FTAPI_FETCH_HOSTS", "").split(",") if hosts is None else hosts
         return cls(hosts=frozenset(name.strip().lower() for name in named if name.strip()))
 
-    async def fetch(self, file: FileValue, folder: Folder, *, most_bytes: int) -> FileValue:
+    async def fetch(self, file: FileValue, folder: Folder, *, room: Room) -> FileValue:
         """A file that lies at an address, with its bytes in memory or in the folder.
 
         Args:
             file: Its `url` is fetched; its name and media type stay where the reply does not know better.
             folder: Where it goes once it has more than 64 kB.
-            most_bytes: The largest file taken.
+            room: What may still come.
 
         Raises:
             FileError: It could not be fetched; the sentence says why, without the address's query.
@@ -59,6 +77,6 @@ class Fetcher:
         where = without_query(file.url or "")
         try:
             async with asyncio.timeout(self.total_s):
-                return await download(self, file, folder, most_bytes)
+                return await download(self, file, folder, room)
         except TimeoutError as error:
             raise FileError(f"{where} was not fetched within {self.total_s:g} s.") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import os
 import sys
 from collections.abc import Collection, Iterable
 from typing import Final
@@ -17,6 +18,13 @@ UNLOCKED: Final = (
 )
 
 _NAMES: Final = frozenset({"localhost", "ip6-localhost"})
+
+
+def named(names: Collection[str] | None) -> Collection[str]:
+    """As `FastTaskAPI(allowed_hosts=…)` says; None: as `FTAPI_ALLOWED_HOSTS` says, separated by commas."""
+    if names is not None:
+        return names
+    return [name.strip() for name in os.environ.get("FTAPI_ALLOWED_HOSTS", "").split(",") if name.strip()]
 
 
 class OpenDoor:

@@ -7,7 +7,6 @@ import json
 import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import replace
 from difflib import get_close_matches
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -18,13 +17,15 @@ from farcall.files import File
 from farcall.jobs import Chunk, Snapshot, State
 from farcall.replies import words
 from farcall.spec import Place, normalised
+from farcall.stores import Store, store_of
 from farcall.wire import Response
 from farcall_fasttaskapi.envelope import MEDIA_TYPE
 from pydantic_core import to_json
 
-from farcall_server import exchanges, outcomes, replies
+from farcall_server import exchanges, outcomes
 from farcall_server.documents import Documented
 from farcall_server.job import Job
+from farcall_server.parcels import Parcel
 from farcall_server.streaming import moved
 from farcall_server.texts import sendable
 
@@ -52,12 +53,20 @@ class InProcess:
         self._headers = {"accept": f"{MEDIA_TYPE}, application/json", "content-type": "application/json"}
         if app.api_keys:  # the host has looked at its own key; the app's is known here
             self._headers["authorization"] = f"Bearer {app.api_keys[0]}"
+        self._store: Store | None = None
         self._life = AsyncExitStack()
         self._state: Mapping[str, Any] = {}
         self._room = asyncio.Event()
 
     async def start(self) -> None:
-        """Begin the app's lifespan. Whatever it raises is raised."""
+        """Open the app's storage, if it has one, and begin its lifespan. Whatever that raises is raised.
+
+        Raises:
+            ConfigError: There is no such storage.
+        """
+        if self.app.storage is not None:
+            self._store = await store_of(self.app.storage)
+            self._life.push_async_callback(self._store.close)
         self.app.store.durable = None
         lifespan: AbstractAsyncContextManager[Any] = self.app.router.lifespan_context(self.app)
         self._state = await self._life.enter_async_context(lifespan) or {}
@@ -102,7 +111,7 @@ class InProcess:
     async def follow(self, job: Job) -> AsyncIterator[Snapshot | Chunk]:
         """Each piece of a job's output as it comes, a look at each of its changes, and its end as the last one.
 
-        The files in it have their bytes in memory.
+        The files in it lie where the app keeps them, and only until the job is forgotten; see `parcel`.
         """
         given, known = 0, -1
         while True:
@@ -110,15 +119,23 @@ class InProcess:
             while job.chunks is not None and given < job.chunks.count:
                 for line in await job.chunks.read(given):
                     given += 1
-                    yield Chunk(value=await replies.written_out(job.chunks.value(line)))
+                    yield Chunk(value=job.chunks.value(line))
             if ended:
                 break
             if revision != known:
                 known = revision
                 yield job.snapshot()
             await moved(self.app.store, job, chunks=given, revision=known, wait_s=IDLE_S)
-        look = job.snapshot()
-        yield replace(look, result=await replies.written_out(look.result))
+        yield job.snapshot()
+
+    @property
+    def stores(self) -> bool:
+        """Whether files that are too large for the host go into a storage."""
+        return self._store is not None
+
+    def parcel(self, value: Any, room_bytes: int) -> Parcel:
+        """What `follow` or `submit` gave, as a host takes it that takes no more than `room_bytes`."""
+        return Parcel(value, room_bytes, self._store)
 
     def cancel(self, job: Job) -> None:
         """End a waiting job, ask a running one to end; `follow` tells when it has."""

@@ -129,7 +129,7 @@ class _Reading:
     async def inputs(self) -> Inputs:
         """The arguments, by the form in which they came."""
         if self.request.method in {"GET", "HEAD", "DELETE"}:
-            return self._paired(self.request.query_params.multi_items())
+            return self._paired(self.request.query_params.multi_items(), place="query")
         kind, options = parse_options_header(self.request.headers.get("content-type", ""))
         if kind == b"multipart/form-data":
             return await self._multipart(options.get(b"boundary", b""))
@@ -146,9 +146,9 @@ class _Reading:
         """Check what came in; on a thread if it is large."""
         return await threads.run(check, body) if size > SLOW_BYTES else check(body)
 
-    def _paired(self, pairs: Iterable[tuple[str, str | File]]) -> Inputs:
+    def _paired(self, pairs: Iterable[tuple[str, str | File]], *, place: str = "body") -> Inputs:
         given = {**_cast(self.signature, pairs), **self.in_path}
-        return Inputs(_check(self.signature, given, self.folder), given, self.folder)
+        return Inputs(_check(self.signature, given, self.folder, place=place), given, self.folder)
 
     def _json(self, body: bytes) -> Inputs:
         body = body or b"{}"
@@ -231,10 +231,10 @@ _NOTHING: Final = ("", "null")
 def _value(known: Field | None, values: list[str | File]) -> Any:
     if known is not None and known.form == "files":
         return [each for value in values for each in _listed(value)]
-    if len(values) > 1:
-        return values
-    value = values[0]
     several = known is not None and known.form == "list"
+    if len(values) > 1:
+        return _repeated(known, values) if known is not None and several else values
+    value = values[0]
     if known is None or isinstance(value, File):
         return values if several else value
     if known.form == "text":
@@ -244,6 +244,22 @@ def _value(known: Field | None, values: list[str | File]) -> Any:
     if known.holds_files:  # checking whether they fit would write them to the disk
         return _json_or_text(value)
     return _read_text(known, value, otherwise=[value] if several else value)
+
+
+def _repeated(known: Field, values: list[str | File]) -> list[Any]:
+    """The items of a list, each a field of its own: the texts themselves if the list takes them, else what they say."""
+    read = [value if isinstance(value, File) else _json_or_text(value) for value in values]
+    if known.holds_files:
+        return read
+    return values if _fits(known, values) or not _fits(known, read) else read
+
+
+def _fits(known: Field, value: Any) -> bool:
+    try:
+        known.check.validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def _json_or_text(text: str) -> Any:
@@ -266,13 +282,7 @@ def _listed(value: str | File) -> Iterable[Any]:
 
 def _read_text(known: Field, text: str, *, otherwise: Any) -> Any:
     """A text as the argument's type: the text itself, what it says as JSON, or nothing where it is empty."""
-    for candidate in _readings(text):
-        try:
-            known.check.validate_python(candidate)
-        except ValidationError:
-            continue
-        return candidate
-    return otherwise
+    return next((candidate for candidate in _readings(text) if _fits(known, candidate)), otherwise)
 
 
 def _readings(text: str) -> Iterable[Any]:
@@ -289,22 +299,22 @@ def _readings(text: str) -> Iterable[Any]:
 # --- checking --------------------------------------------------------------------------------------------------------
 
 
-def _check(signature: Signature, values: Any, folder: Folder | None) -> dict[str, Any]:
+def _check(signature: Signature, values: Any, folder: Folder | None, *, place: str = "body") -> dict[str, Any]:
     try:
         return {**signature.presets, **signature.check.validate_python(values, context=_context(signature, folder))}
     except ValidationError as error:
-        raise refused(error) from error
+        raise refused(error, place) from error
 
 
 def _context(signature: Signature, folder: Folder | None) -> Mapping[str, Any] | None:
     return context(folder) if signature.file_kinds else None
 
 
-def refused(error: ValidationError) -> RequestValidationError:
+def refused(error: ValidationError, place: str = "body") -> RequestValidationError:
     """The error as FastAPI writes it: 422, with every place that is wrong."""
     entries = error.errors(include_url=False, include_context=False)
     return RequestValidationError(
-        [{**entry, "loc": ("body", *entry["loc"]), "input": _shown(entry["input"])} for entry in entries]
+        [{**entry, "loc": (place, *entry["loc"]), "input": _shown(entry["input"])} for entry in entries]
     )
 
 

@@ -84,13 +84,14 @@ class Job:
         told_at: When a waiting client was last told a change, on the monotonic clock.
         number: Its place in the order in which its store took jobs on; 0 before that.
         digest: Of its arguments, if it was sent under a key of its own; else None.
+        life: How many times its function had been begun when its server took it up; its output is counted anew then.
         weight: Characters of its end as it was written down.
     """
 
     __slots__ = (
-        "arguments", "begun", "cancelling", "chunks", "digest", "ending", "endpoint", "folder", "given", "id", "lines",
-        "listeners", "logs", "message", "moments", "mourners", "number", "outcome", "progress", "revision", "state",
-        "stop", "told_at", "ttl_s", "weight",
+        "arguments", "begun", "cancelling", "chunks", "digest", "ending", "endpoint", "folder", "given", "id", "life",
+        "lines", "listeners", "logs", "message", "moments", "mourners", "number", "outcome", "progress", "revision",
+        "state", "stop", "told_at", "ttl_s", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -116,7 +117,7 @@ class Job:
         self.outcome = PENDING
         self.revision = 0
         self.moments = {"created_at": time.time()}
-        self.begun = 0
+        self.begun = self.life = 0
         self.given: Given = None
         self.cancelling = False
         self.ending = False

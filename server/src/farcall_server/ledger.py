@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from farcall.errors import ConfigError
 
@@ -91,6 +91,17 @@ class _Stop:
 _Change = _Accept | _End | _Forget | _Noted | _Stop
 
 
+class _Closable(Protocol):
+    """What is held of the store while it is open."""
+
+    def close(self) -> None:
+        """Give it up."""
+        ...
+
+
+C = TypeVar("C", bound=_Closable)
+
+
 class Ledger:
     """Writes a queue's changes, many in one transaction, and reads them back after the process was killed.
 
@@ -109,6 +120,8 @@ class Ledger:
         self._noted: dict[str, Job] = {}
         self._note_lock = threading.Lock()
         self._number = 0
+        self._open: list[_Closable] = []
+        self._thread: threading.Thread | None = None
 
     @property
     def name(self) -> str:
@@ -129,19 +142,23 @@ class Ledger:
         try:
             self.database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.files.mkdir(mode=0o700, exist_ok=True)
-            self._owned = Ownership(self.database)
-            self._writer = database.connect(self.database)
+            self._held(Ownership(self.database))
+            self._writer = self._held(database.connect(self.database))
             self._number = database.prepare(self._writer)
-            self._reader = Reader(self.database, self.files)
+            self._reader = self._held(Reader(self.database, self.files))
             return self._left()
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(f"The queue {self.database} cannot be used: {error}.") from error
+
+    def _held(self, part: C) -> C:
+        self._open.append(part)
+        return part
 
     def _left(self) -> Recovered:
         now, marks = time.time(), Marks.left(self._beside(".running"))
         waiting = self._reader.left()
         for job in waiting:
-            job.begun = max(job.begun, marks.get(job.id, 0))
+            job.begun = job.life = max(job.begun, marks.get(job.id, 0))
         self._sweep()
         return Recovered(
             waiting=[(job, job.id in marks) for job in waiting],
@@ -167,7 +184,8 @@ class Ledger:
         with self._transaction():
             self._write([_End(job, outcome, _nothing) for job, outcome in ends])
             self._writer.executemany("UPDATE jobs SET begun = ? WHERE id = ?", [(job.begun, job.id) for job in again])
-        self._marks = Marks(self._beside(".running"), most)  # not before: until now they were in the old ones
+        # not before: until now they were in the old ones
+        self._marks = self._held(Marks(self._beside(".running"), most))
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._work, name="farcall-ledger", daemon=True)
         self._thread.start()
@@ -228,12 +246,13 @@ class Ledger:
         return self._reader.page(asked)
 
     def close(self) -> None:
-        """Write what is left, and let another server have the store. Blocks."""
-        self._changes.put(_Stop())
-        self._thread.join()
-        for part in (self._reader, self._writer, self._marks):
-            part.close()
-        self._owned.give_up()
+        """Write what is left, and let another server have the store; also if it could not be opened. Blocks."""
+        if self._thread is not None:
+            self._changes.put(_Stop())
+            self._thread.join()
+            self._thread = None
+        while self._open:
+            self._open.pop().close()
 
     # --- the writing thread
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -124,3 +126,12 @@ class Places:
             best.granted += 1
             self.taken += 1
             best.wake()
+
+
+def later(loop: asyncio.AbstractEventLoop | None, pause_s: float, function: Callable[[], None]) -> None:
+    """Call this after a pause, in which no place is taken up; from any thread. Without a loop or a pause: at once."""
+    if not pause_s or loop is None:
+        function()
+        return
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and the server with it
+        loop.call_soon_threadsafe(loop.call_later, pause_s, function)

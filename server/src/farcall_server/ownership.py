@@ -25,9 +25,9 @@ class Ownership:
 
     def __init__(self, database: Path) -> None:
         self._owner = database.with_name(database.name + ".owner")
-        self._lock = sqlite3.connect(
-            database.with_name(database.name + ".lock"), timeout=0, isolation_level=None, check_same_thread=False
-        )
+        lock = database.with_name(database.name + ".lock")
+        os.close(os.open(lock, os.O_RDWR | os.O_CREAT, 0o600))  # else others could hold it by reading it
+        self._lock = sqlite3.connect(lock, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             self._lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
@@ -43,6 +43,6 @@ class Ownership:
             return f" (process {int(self._owner.read_text())})"
         return ""
 
-    def give_up(self) -> None:
+    def close(self) -> None:
         """Let another server have the store. May be called twice."""
         self._lock.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections import deque
@@ -17,7 +16,7 @@ from farcall.jobs import State
 from farcall_server.durable import STOPPING, UNOPENED, Durable, Unavailable
 from farcall_server.expiry import Expiry
 from farcall_server.job import Job, Outcome
-from farcall_server.lines import Line, Places, Rules
+from farcall_server.lines import Line, Places, Rules, later
 from farcall_server.listeners import Listener, tell_all, told
 from farcall_server.listing import Asked
 from farcall_server.recovery import hand_over, sort_out
@@ -224,17 +223,8 @@ class Store:
             line.queued += 1  # its mark stays, so that a killed server's successor knows of this run
             self._moved(job)
             self._leave(line)
-        self._later(line.rules.pause_s(job.begun), partial(self._due, job, line))
+        later(self._loop, line.rules.pause_s(job.begun), partial(self._due, job, line))
         return True
-
-    def _later(self, pause_s: float, function: Callable[[], None]) -> None:
-        """Call this after a pause, in which no place is taken up."""
-        loop = self._loop
-        if not pause_s or loop is None:
-            function()
-            return
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and the server with it
-            loop.call_soon_threadsafe(loop.call_later, pause_s, function)
 
     def _due(self, job: Job, line: Line) -> None:
         with self._lock:

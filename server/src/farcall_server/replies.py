@@ -121,11 +121,12 @@ def _linked(look: Snapshot, job: Job) -> Snapshot:
 
 async def written_out(value: Any) -> Any:
     """A plain value with each file's bytes as base64, in memory: older clients know no other way."""
-    texts = iter([await _in_base64(file) for file in files_of(value)])
+    texts = iter([await in_base64(file) for file in files_of(value)])
     return with_files(value, lambda _: next(texts))
 
 
-async def _in_base64(file: FileValue) -> FileValue:
+async def in_base64(file: FileValue) -> FileValue:
+    """A file with its bytes as base64, in memory; one that is known by its address as it is."""
     if file.body is None or isinstance(file.body, Base64Body):
         return file
     content = b"".join([piece async for piece in file.body.chunks()])

@@ -234,6 +234,8 @@ class Plain:
             read.folder.discard()
             raise
         response = result if isinstance(result, Response) else await replies.plain(result)
+        if request.method == "HEAD":
+            response = replies.headed(response)
         if read.folder:
             response.background = BackgroundTasks([*_tasks(response), BackgroundTask(read.folder.discard)])
         return response

@@ -86,7 +86,8 @@ def job(row: Sequence[Any], files: Path) -> Job:
     name, number, endpoint, folder, created, ttl_s, begun, digest, body, fields, note, end, result = row
     made = Job(endpoint, {}, ttl_s=ttl_s, folder=Folder(files / folder), job_id=name)
     made.moments = {"created_at": created}
-    made.number, made.begun, made.digest = number, begun, digest
+    made.number, made.digest = number, digest
+    made.begun = made.life = begun
     _see(made, from_json(end or note or "{}"))
     if end is not None:
         _conclude(made, from_json(end), payloads.fetch(result, made.folder, "result"))

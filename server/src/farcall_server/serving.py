@@ -15,6 +15,7 @@ import uvicorn
 from farcall.errors import ConfigError
 
 from farcall_server import descriptors
+from farcall_server.connections import BoundedProtocol
 from farcall_server.hosts import is_loopback
 
 if TYPE_CHECKING:
@@ -77,7 +78,13 @@ class Server(uvicorn.Server):
     def __init__(self, app: FastTaskAPI, *, host: str, port: int, kept_in: str = "") -> None:
         super().__init__(
             uvicorn.Config(
-                app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S
+                app,
+                host=host,
+                port=port,
+                http=BoundedProtocol,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=GRACE_S,
             )
         )
         self.served, self.kept_in = app, kept_in

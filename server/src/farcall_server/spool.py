@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from farcall import threads
 from farcall.wire import BytesBody, PathBody
@@ -44,7 +45,7 @@ class Spool:
             if self.size + len(piece) <= IN_MEMORY_BYTES:
                 self.write(piece)
             else:
-                await threads.run(self.write, piece)
+                await _whole(threads.run(self.write, piece))
 
     def end(self) -> BytesBody | PathBody:
         """The bytes, which are all there now."""
@@ -59,3 +60,13 @@ class Spool:
             with contextlib.suppress(OSError):
                 self._handle.close()
             Path(self._handle.name).unlink(missing_ok=True)
+
+
+async def _whole(writing: Coroutine[Any, Any, None]) -> None:
+    """Write, to the end also where the request is cancelled meanwhile: what is being written cannot be given up."""
+    task = asyncio.ensure_future(writing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

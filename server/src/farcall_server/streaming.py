@@ -27,31 +27,37 @@ WRITE_BYTES: Final = 64 * 1024
 
 EVENT_STREAM: Final = "text/event-stream"
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-_EVENT_ID: Final = re.compile(r"([0-9]{1,12})\.([0-9]{1,12})")
+_EVENT_ID: Final = re.compile(r"([0-9]{1,12})\.([0-9]{1,12})(?:\.([0-9]{1,9}))?")
 
 
 @dataclass(slots=True)
 class _Place:
     """How far a reader is; as an event's id `<chunks>.<lines>`, after which it may go on.
 
+    After a restart of the server `.<life>` follows, so that an id that was given before leads to the start again.
+
     Args:
+        life: The job's.
         chunks: Pieces of output it has.
         lines: Lines of the log it has.
         revision: Of the last look it has; -1 for none.
     """
 
+    life: int
     chunks: int = 0
     lines: int = 0
     revision: int = -1
 
     @classmethod
-    def after(cls, event_id: str | None) -> _Place:
-        """The place after an event; the start where the id is none of ours."""
+    def after(cls, event_id: str | None, job: Job) -> _Place:
+        """The place after an event; the start where the id is none of the job's, or of an earlier life of it."""
         match = _EVENT_ID.fullmatch(event_id or "")
-        return cls(int(match[1]), int(match[2])) if match else cls()
+        if match is None or int(match[3] or 0) != job.life:
+            return cls(job.life)
+        return cls(job.life, int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
-        return f"{self.chunks}.{self.lines}"
+        return f"{self.chunks}.{self.lines}" + (f".{self.life}" if self.life else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +77,7 @@ class Streams:
         job = await self.store.get(request.path_params["job_id"])
         if job is None:
             return replies.missing(request, request.path_params["job_id"])
-        place = _Place.after(request.headers.get("last-event-id"))
+        place = _Place.after(request.headers.get("last-event-id"), job)
         return StreamingResponse(self._events(request, job, place), headers=_HEADERS, media_type=EVENT_STREAM)
 
     async def _events(self, request: Request, job: Job, place: _Place) -> AsyncIterator[bytes]:

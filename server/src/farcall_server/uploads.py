@@ -7,6 +7,7 @@ import mimetypes
 import re
 import shutil
 import tempfile
+import threading
 import weakref
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
@@ -55,6 +56,9 @@ class MultipartError(ValueError):
     """A body is not the multipart it says it is."""
 
 
+_making: Final = threading.Lock()  # files of one request may come in on several threads
+
+
 class Folder:
     """The files of one request; on disk only if there is a large one.
 
@@ -82,13 +86,18 @@ class Folder:
 
     def path(self) -> Path:
         """Where the files are; the folder is made now if it was not."""
-        if self._path is None and self._place is not None:
-            self._place.mkdir(mode=0o700)
-            self._path = self._place
-        elif self._path is None:
-            self._path = Path(tempfile.mkdtemp(prefix="farcall-"))
-            self._remove = weakref.finalize(self, shutil.rmtree, self._path, ignore_errors=True)
+        if self._path is None:
+            with _making:
+                self._path = self._made() if self._path is None else self._path
         return self._path
+
+    def _made(self) -> Path:
+        if self._place is not None:
+            self._place.mkdir(mode=0o700)
+            return self._place
+        made = Path(tempfile.mkdtemp(prefix="farcall-"))
+        self._remove = weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
+        return made
 
     def new(self) -> BinaryIO:
         """A new file in the folder, open for writing."""

@@ -362,3 +362,9 @@ def test_a_schema_that_holds_itself_is_read():
 )
 def test_a_document_that_is_none_is_read_as_an_empty_service(content):
     assert describe(content).endpoints == ()
+
+
+def test_a_function_whose_path_ends_as_the_servers_own_is_left_in_and_moves_none_of_them():
+    spec = describe(document({"/order/status": operation(), "/jobs": operation()}, OURS))
+    assert [e.path for e in spec.endpoints] == ["/order/status"]
+    assert "prefix" not in spec.traits

@@ -168,6 +168,17 @@ def test_the_local_test_servers_jobs_are_known_by_their_ids():
     assert isinstance(gone, Missing)
 
 
+def test_the_local_test_server_shows_the_pieces_of_a_worker_of_ours_with_its_end_and_runpod_by_its_stream_alone():
+    listed = {"id": "test-1", "status": "COMPLETED", "output": ["a", "b", OURS]}
+    end, *pieces = read(listed)
+    assert (end.state, end.result) == (State.SUCCEEDED, OURS["result"])
+    assert [piece.value for piece in pieces] == ["a", "b"]
+    (end,) = read({**listed, "id": "1"})
+    assert end.result == OURS["result"]
+    (end,) = read({**listed, "output": ["a", "b"]})
+    assert end.result == ["a", "b"]
+
+
 def test_a_call_back_is_read_like_a_look():
     content = json.dumps({"id": "1", "status": "COMPLETED", "output": 3}).encode()
     (seen,) = runpod().read(bound(), Webhook(headers={}, content=content), Step.WEBHOOK, [], None)

@@ -109,6 +109,26 @@ def test_a_worker_that_does_not_describe_itself_is_an_error_that_says_what_to_do
         connected(Host(runsync=answer), "runpod:abc123", worker="apipod")
 
 
+def test_a_worker_that_is_asked_behind_a_missing_key_is_a_missing_key(monkeypatch):
+    monkeypatch.delenv("RUNPOD_API_KEY", raising=False)
+    sender = MemorySender(lambda _: reply({"error": "no key"}, status=401))
+    with pytest.raises(errors.KeyMissing, match="Set RUNPOD_API_KEY"):
+        farcall.connect("runpod:abc123", worker="farcall", sender=sender)
+
+
+def test_a_wrong_id_is_named_where_the_worker_would_be_asked():
+    with pytest.raises(errors.ConfigError, match=r"no endpoint at https://api\.runpod\.ai/v2/abd123; is its id right"):
+        connected(Host(), "runpod:abd123", worker="farcall")
+
+
+def test_a_busy_endpoint_is_asked_for_its_description_again():
+    answers = iter(
+        [reply({}, status=429), reply({"id": "sync-1", "status": "COMPLETED", "output": {**OURS, "result": APP}})]
+    )
+    with farcall.connect("runpod:abc123", worker="farcall", sender=MemorySender(lambda _: next(answers))) as service:
+        assert "add" in service.endpoints
+
+
 def test_runpods_own_address_is_known_without_a_name():
     assert runpod().recognise("https://api.runpod.ai/v2/abc123", None) is Recognition.CERTAIN
     with connected(Host(), "https://api.runpod.ai/v2/abc123/run") as service:

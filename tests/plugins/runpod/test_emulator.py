@@ -119,7 +119,7 @@ def test_what_is_asked_without_the_key_is_refused(worker):
     assert ask(worker, "health", key="rpa_other")[0] == 401
     with (
         farcall.connect(worker.url, provider="runpod", api_key="rpa_other") as service,
-        pytest.raises(errors.AuthRefused),
+        pytest.raises(errors.AuthRefused, match=r"is from the argument api_key\.$"),
     ):
         service.health()
 
@@ -128,6 +128,16 @@ def test_the_key_comes_from_the_customary_variable(worker, monkeypatch):
     monkeypatch.setenv("RUNPOD_API_KEY", KEY)
     with farcall.connect("runpod:voice", base_url=worker.base_url) as service:
         assert service.health()["workers"] == {"idle": 1, "running": 0}
+
+
+def test_a_wrong_key_says_where_it_came_from_and_never_what_it_is(worker, monkeypatch):
+    monkeypatch.setenv("RUNPOD_API_KEY", "rpa_0ther")
+    with (
+        farcall.connect("runpod:voice", base_url=worker.base_url) as service,
+        pytest.raises(errors.AuthRefused, match=r"is from RUNPOD_API_KEY\.$") as caught,
+    ):
+        service.run()
+    assert "rpa_0ther" not in str(caught.value)
 
 
 def test_a_missing_key_says_how_to_set_one(worker, monkeypatch):

@@ -48,3 +48,8 @@ def test_an_address_holds_no_key():
 def test_what_runpod_would_refuse_is_refused_here(wrong):
     with pytest.raises(errors.ConfigError, match=next(iter(wrong))):
         bound(endpoint_id="abc123", **wrong)
+
+
+def test_a_webhook_which_may_hold_a_token_is_in_no_repr():
+    binding = bound(endpoint_id="abc123", webhook="https://a.test/hook?token=s3cret")
+    assert "s3cret" not in repr(binding) + repr(binding.options)

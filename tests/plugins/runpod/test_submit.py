@@ -83,11 +83,13 @@ def test_an_input_over_twenty_megabytes_is_refused_in_sync_mode_too():
         submit({"text": "x" * (20 * MIB)}, call={"mode": "sync"})
 
 
-def test_a_file_travels_as_a_data_address_or_a_link_and_only_as_large_as_the_input_may_be():
-    policy = runpod().file_transport(bound(), EndpointSpec(path="/run"), "image", FileValue(name="a.png"))
+@pytest.mark.parametrize(("mode", "most"), [("async", 10 * MIB), ("sync", 20 * MIB)])
+def test_a_file_travels_as_a_data_address_or_a_link_and_only_as_large_as_the_input_may_be(mode, most):
+    said = runpod().call_options()(mode=mode)
+    policy = runpod().file_transport(bound(), EndpointSpec(path="/run"), "image", FileValue(name="a.png"), said)
     assert (policy.inline, policy.links) == ("data_uri", True)
-    most = "data:image/png;base64," + "A" * (policy.max_inline_bytes * 4 // 3)
-    assert len(submit({"image": most}).body) <= 10 * MIB
+    image = "data:image/png;base64," + "A" * (policy.max_inline_bytes * 4 // 3)
+    assert 0.99 * most < len(submit({"image": image}, call={"mode": mode}).body) <= most
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_a_result_that_runpod_would_not_take_fails_and_says_what_to_do(app, work
     assert "output" in ran("sync-1")  # 20 MB
     error = told(ran("1"))  # 10 MB
     assert error["error_type"] == "ResultTooLarge"
-    assert "15.0 MB, and Runpod takes 10 MB: put it into a storage" in error["error_message"]
+    assert "15.0 MB, and Runpod takes 10 MB: give the app a storage" in error["error_message"]
 
 
 def test_texts_that_are_no_unicode_do_not_stop_the_end_from_being_told(app, ran):

@@ -129,7 +129,9 @@ class _Reader:
 
     @property
     def prefix(self) -> str:
-        """Where the server's own routes are: `/api` of `/api/status`; empty at the root."""
+        """Where the server's own routes are: `/api` of `/api/status`; empty at the root, as ours always are."""
+        if self.dialect is Dialect.FARCALL:
+            return ""
         paths = [str(path).removeprefix(self.mounted) for path in _mapping(self.root, "paths")]
         found = [p.removesuffix("/status/{job_id}") for p in paths if p.endswith("/status/{job_id}")]
         found += [p.removesuffix("/status") for p in paths if p.endswith("/status")]

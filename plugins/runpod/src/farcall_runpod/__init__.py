@@ -88,6 +88,6 @@ def farcall_stream(binding: Binding, job: JobRef) -> Request | None:
 
 
 @hookimpl
-def farcall_file_transport() -> FilePolicy:
+def farcall_file_transport(options: CallOptions | None) -> FilePolicy:
     """See `provider`."""
-    return provider.file_policy()
+    return provider.file_policy(options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,7 +18,8 @@ from farcall_fasttaskapi import description as of_app
 
 from farcall_runpod import answers, facts, provider, verbs
 
-_REFUSED: Final = frozenset({401, 403})
+_REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_NOT_NOW: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS}) | frozenset(range(500, 600))
 _JSON: Final = {"accept": "application/json"}
 _TEST_SERVER: Final = "Runpod | Development Worker API"
 _OWN_PATHS: Final = frozenset({"/run", "/runsync", "/status/{job_id}", "/stream/{job_id}", "/"})
@@ -49,7 +51,7 @@ def _is_test_server(content: Any) -> bool:
 def discover(binding: Binding) -> Flow[Document | None]:
     """The local test server's description; else the worker's, where it may be asked; else one that says nothing.
 
-    None where the address wants a key that it was not shown.
+    None where the address wants a key that it was not shown, or cannot answer now.
     """
     url = binding.options.url
     if wire.origin(url) != facts.ORIGIN:
@@ -60,20 +62,24 @@ def discover(binding: Binding) -> Flow[Document | None]:
             if _is_test_server(content):
                 return Document(content=content, url=place)
         response.drop()
-        if response.status in _REFUSED:
-            return None  # there may be a description, but not for us
+        if response.status in _REFUSED | _NOT_NOW:
+            return None  # there may be a description, but not for us, or not now
     if binding.options.worker is not None:
         return (yield from _asked(binding))
     return Document(content={"info": {"title": UNDESCRIBED}, "paths": {}})
 
 
 def _asked(binding: Binding) -> Flow[Document | None]:
-    """The worker's own description, by a job.
+    """The worker's own description, by a job; None where the key is missing or wrong.
 
     Raises:
-        ConfigError: The worker gave none.
+        ConfigError: There is no such endpoint, or its worker gave none.
     """
     response = yield provider.submission(binding, {"path": "openapi.json"}, sync_s=ASKED_S)
+    if response.status in _REFUSED:
+        return None
+    if response.status == HTTPStatus.NOT_FOUND:
+        raise ConfigError(f"Runpod has no endpoint at {wire.without_query(binding.options.url)}; is its id right?")
     updates = answers.read(binding, response, Step.SUBMIT, (), None) if response.ok else ()
     look = next((update for update in updates if isinstance(update, Snapshot)), None)
     if look is None or not isinstance(look.result, Mapping):

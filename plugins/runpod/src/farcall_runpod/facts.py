@@ -41,6 +41,7 @@ def facts(binding: Binding) -> ProviderFacts:
         poll_per_s=0.9 * limits.RATES["status"][0] / limits.RATE_WINDOW_S,
         stream="polled",
         submits_at_once=limits.RATES["run"][1] // 2,
+        submit_rate=(limits.RATES["run"][0], limits.RATE_WINDOW_S),
         retention_s=limits.RUN_KEPT_S,
     )
 

@@ -37,7 +37,7 @@ class Policy(BaseModel):
     execution_timeout_s: ExecutionTimeout = None
     ttl_s: Ttl = None
     low_priority: bool | None = None
-    webhook: str | None = None
+    webhook: str | None = Field(default=None, repr=False)  # it may hold a token
 
 
 class Place(BaseModel):

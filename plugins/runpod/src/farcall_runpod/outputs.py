@@ -17,8 +17,6 @@ from farcall.jobs import Snapshot, State
 from farcall_fasttaskapi.envelope import VERSION, render, render_chunk
 from pydantic_core import to_json
 
-from farcall_runpod import limits
-
 # Source: runpod 1.12.0, serverless/modules/rp_job.py (read 2026-11-24): a dictionary with one of these keys is not
 # passed on as it is.
 _TAKEN: Final = frozenset({"error", "refresh_worker", "farcall"})
@@ -40,43 +38,9 @@ def failed(look: Snapshot) -> dict[str, str]:
     return {"error": to_json({**fault, **rest}).decode()}
 
 
-def ended(look: Snapshot, told_bytes: int = 0) -> dict[str, Any]:
-    """What a handler returns at a job's end. A result that Runpod would not take is a failure: it would never arrive.
-
-    Args:
-        look: The end, under Runpod's id.
-        told_bytes: What was sent before as pieces, which Runpod puts before it.
-    """
-    if look.state is not State.SUCCEEDED:
-        return failed(look)
-    made = envelope(look)
-    size, most = told_bytes + len(to_json(made)), most_bytes(look.job_id or "")
-    if size <= most:
-        return made
-    return _too_large(look, "result", size, most)
-
-
-def too_large(size: int, job_id: str) -> dict[str, str] | None:
-    """What ends a job with a piece of output so large that Runpod would not take it; None if it takes it."""
-    if size <= limits.STREAM_BYTES:
-        return None
-    return _too_large(Snapshot(state=State.FAILED, job_id=job_id), "piece of output", size, limits.STREAM_BYTES)
-
-
-def _too_large(look: Snapshot, what: str, size: int, most: int) -> dict[str, str]:
-    error = (
-        f"The {what} has {size / 1e6:.1f} MB, and Runpod takes {most / 1e6:.0f} MB: "
-        "put it into a storage and return its address."
-    )
-    return failed(replace(look, state=State.FAILED, result=None, error=error, error_type="ResultTooLarge"))
-
-
-def most_bytes(job_id: str) -> int:
-    """The largest output that Runpod takes of this job.
-
-    Source: Runpod's documentation of handler functions, "Payload limits", 2026-08-20.
-    """
-    return limits.RUNSYNC_BYTES if job_id.startswith("sync-") else limits.RUN_BYTES
+def ended(look: Snapshot) -> dict[str, Any]:
+    """What a handler returns at a job's end."""
+    return envelope(look) if look.state is State.SUCCEEDED else failed(look)
 
 
 def piece(value: Any) -> Any:

@@ -21,7 +21,7 @@ ACCEPT: Final[Mapping[str, str]] = {"accept": "application/json"}
 SILENCE_S: Final = 60.0
 LOCAL_SILENCE_S: Final = SILENCE_S + facts.EXECUTION_MOST_S
 _BARE: Final = "/run"
-_ROOM_BYTES: Final = 64 * limits.MIB // 1024
+_ROOM_BYTES: Final = limits.MIB // 16
 """What of the largest body is left for all that is not the file."""
 
 
@@ -59,7 +59,7 @@ def submission(
         sync_s: How long Runpod holds it open until the job has ended, in seconds; None: not at all.
     """
     headers, body = wire.json_body({"input": given, **_policy(said or Policy())})
-    kept = limits.RUN_BYTES if sync_s is None else limits.RUNSYNC_BYTES
+    kept = _most_bytes(sync=sync_s is not None)
     if len(body) > kept:
         raise _TooLarge(_too_large(len(body), kept, sync=sync_s is not None))
     local = facts.is_local(binding)  # it holds /runsync open for as long as the job runs, and takes no `wait`
@@ -161,6 +161,12 @@ def _of_job(binding: Binding, verb: str, job: JobRef) -> str:
     return wire.join(binding.options.url, f"{verb}/{quote(job.id, safe='')}")
 
 
-def file_policy() -> FilePolicy:
+def file_policy(call: CallOptions | None) -> FilePolicy:
     """A file travels in the input, as a data address; one that lies in public, as its link."""
-    return FilePolicy(inline="data_uri", max_inline_bytes=(limits.RUN_BYTES - _ROOM_BYTES) // 4 * 3, links=True)
+    most = _most_bytes(sync=call is not None and call.mode == "sync")
+    return FilePolicy(inline="data_uri", max_inline_bytes=(most - _ROOM_BYTES) // 4 * 3, links=True)
+
+
+def _most_bytes(*, sync: bool) -> int:
+    """The largest body of a submission."""
+    return limits.RUNSYNC_BYTES if sync else limits.RUN_BYTES

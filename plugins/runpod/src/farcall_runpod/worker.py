@@ -10,12 +10,12 @@ from typing import Any
 
 from farcall.jobs import Chunk, Snapshot
 from farcall_server.inprocess import InProcess
-from pydantic_core import to_json
 
 from farcall_runpod import outputs
 from farcall_runpod.calls import Call, News
 from farcall_runpod.home import Home
 from farcall_runpod.reports import Reports
+from farcall_runpod.room import Room
 from farcall_runpod.watching import Marks
 
 
@@ -39,29 +39,22 @@ class Worker:
     async def handle(self, job: dict[str, Any]) -> dict[str, Any]:
         """The handler of a worker that does not stream: the job's output, or its failure."""
         made: dict[str, Any] = {}
-        async with aclosing(self._news(job)) as news:
+        async with aclosing(self._news(job, pieces=False)) as news:
             async for item in news:
                 made = outputs.ended(item) if isinstance(item, Snapshot) else made
         return made
 
     async def stream(self, job: dict[str, Any]) -> AsyncGenerator[Any, None]:
         """The handler of a worker that streams: each piece of output, and then what `handle` would return."""
-        told_bytes = 0
-        async with aclosing(self._news(job)) as news:
+        async with aclosing(self._news(job, pieces=True)) as news:
             async for item in news:
                 if isinstance(item, Snapshot):
-                    made = outputs.ended(item, told_bytes)
+                    made = outputs.ended(item)
                     yield outputs.envelope(item) if "error" in made and not self.deployed else made
                     return
-                piece = outputs.piece(item.value)
-                size = len(to_json(piece))
-                if (refusal := outputs.too_large(size, job["id"])) is not None:
-                    yield refusal
-                    return
-                told_bytes += size
-                yield piece
+                yield outputs.piece(item.value)
 
-    async def _news(self, job: dict[str, Any]) -> AsyncGenerator[News, None]:
+    async def _news(self, job: dict[str, Any], *, pieces: bool) -> AsyncGenerator[News, None]:
         """The pieces of a job's output as they come, and then its end."""
         inbox, reports = asyncio.Queue[News](), Reports(job)
         loop = asyncio.get_running_loop()
@@ -69,7 +62,7 @@ class Worker:
         def tell(news: News) -> None:
             loop.call_soon_threadsafe(inbox.put_nowait, news)
 
-        call = Call(self.app, job.get("input"), tell)
+        call = Call(self.app, job.get("input"), tell, Room.of(job["id"]), pieces=pieces)
         self.marks.begun(job["id"])
         work = asyncio.wrap_future(self.home.start(call.run()))
         try:

@@ -48,5 +48,5 @@ class Webhooks:
                     async with session.post(url, json=view) as response:
                         if response.status == 200:
                             return
-                except aiohttp.ClientError as error:
+                except (aiohttp.ClientError, TimeoutError) as error:
                     log.warning("the webhook was not delivered: %s", type(error).__name__)
