@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from farcall import background, threads
+from farcall.bodies import Base64Body
 from farcall.errors import FileError, InputError, JobFailed, ProtocolError, Unreachable, UsageError, WaitTimeout
 from farcall.fetching import plain_fetch
 from farcall.files import File
 from farcall.files_async import AsyncFile
 from farcall.jobs import Snapshot, State
-from farcall.wire import Base64Body, FileValue, Request, Response
+from farcall.wire import FileValue, Request, Response
 
 
 async def read(file):

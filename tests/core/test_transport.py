@@ -9,10 +9,11 @@ from urllib.parse import parse_qs
 import pytest
 from core.ticks import URL, Host, Ticks, connected, virtual
 from farcall import EndpointSpec, File, Parameter, hookimpl
+from farcall.bodies import form_body, json_body, multipart_body
 from farcall.errors import FileError, InputError, JobFailed, PluginError, Refused, Unreachable
 from farcall.hookspecs import Credential
 from farcall.testing import reply
-from farcall.wire import FilePolicy, FileValue, Request, form_body, join, json_body, multipart_body
+from farcall.wire import FilePolicy, FileValue, Request, join
 
 ENDPOINT = EndpointSpec(path="/go", parameters={"photo": File, "more": Parameter(list[File], default=[])})
 PHOTO = b"\x89PNG" * 100

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol, cast, runtime_checkable
 
 from farcall import arrays, background, loops, media, saving, threads
+from farcall.bodies import Base64Body, BytesBody, PathBody
 from farcall.downloads import Download
 from farcall.errors import FileError, Unreachable, UsageError
 from farcall.fetching import Fetch, plain_fetch
-from farcall.wire import Base64Body, BytesBody, FileValue, PathBody
+from farcall.wire import FileValue
 
 HERE: Final = (BytesBody, PathBody, Base64Body)
 """Bodies that any event loop can read."""

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from farcall.bodies import Base64Body, BytesBody, PathBody, StreamBody
 from farcall.errors import InputError
-from farcall.wire import Base64Body, Body, BytesBody, FileValue, PathBody, StreamBody, base_name
+from farcall.wire import Body, FileValue, base_name
 
 UNKNOWN: Final = "application/octet-stream"
 HEAD_BYTES: Final = 1024
@@ -44,7 +45,9 @@ def of(value: Any) -> FileValue:
         return made
     if callable(getattr(value, "read", None)):
         return from_stream(value)
-    raise InputError(f"{type(value).__name__} is no file; give a path, bytes, an open file or an address")
+    raise InputError(
+        f"a value of the type {type(value).__name__} is no file; give a path, bytes, an open file or an address"
+    )
 
 
 def from_path(path: str | os.PathLike[str], media_type: str | None = None) -> FileValue:

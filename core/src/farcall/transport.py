@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from farcall import datauris, signed
+from farcall.bodies import BytesBody, PathBody
 from farcall.errors import InputError, PluginError
 from farcall.files import File
 from farcall.hookspecs import Flow
 from farcall.jobs import Step
 from farcall.outbound import Link, Outbound
-from farcall.wire import BytesBody, FilePolicy, FileValue, PathBody
+from farcall.wire import FilePolicy, FileValue
 
 if TYPE_CHECKING:
     from farcall.engine import Engine

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
 from farcall import intake
+from farcall.bodies import Base64Body, BytesBody, PathBody
 from farcall.errors import InputError
 from farcall.files import READ, File
-from farcall.wire import Base64Body, BytesBody, FileValue, PathBody, base_name
+from farcall.wire import FileValue, base_name
 from pydantic import WithJsonSchema
 from pydantic_core import from_json
 
