@@ -1,12 +1,13 @@
 """A provider that keeps every rule, and what its author fills in for the kit."""
 
 from farcall import EndpointSpec, State, hookimpl
+from farcall.bodies import json_body
 from farcall.errors import ProtocolError
 from farcall.hookspecs import ProviderFacts
 from farcall.jobs import Chunk, Missing, Recognition, Rejected, Snapshot, Step
 from farcall.spec import ServiceSpec
 from farcall.testing import Answer, ProviderConformance, reply
-from farcall.wire import Document, Request, StreamEvent, join, json_body
+from farcall.wire import Document, Request, StreamEvent, join
 from pydantic import BaseModel, Field, ValidationError
 
 PHASES = {

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from farcall import background, threads
+from farcall.bodies import Base64Body
 from farcall.errors import FileError, InputError, JobFailed, ProtocolError, Unreachable, UsageError, WaitTimeout
 from farcall.fetching import plain_fetch
 from farcall.files import File
 from farcall.files_async import AsyncFile
 from farcall.jobs import Snapshot, State
-from farcall.wire import Base64Body, FileValue, Request, Response
+from farcall.wire import FileValue, Request, Response
 
 
 async def read(file):
@@ -71,6 +72,22 @@ def test_a_data_address_may_have_its_base64_percent_encoded():
     assert File.from_url("data:text/plain;base64,aGk%3D").read() == b"hi"
 
 
+def test_a_data_address_that_is_no_base64_is_told_before_anything_is_sent():
+    for make in (File.from_url, File.of):
+        with pytest.raises(InputError, match="said to be base64 and is none"):
+            make("data:image/png;base64,!!!!")
+
+
+def test_a_closed_file_is_told_before_anything_is_sent(tmp_path):
+    with (tmp_path / "f").open("wb+") as closed:
+        pass
+    for make in (File.from_stream, File.of):
+        with pytest.raises(InputError, match="the file is closed; open it again"):
+            make(closed)
+    with (tmp_path / "f").open("wb") as written, pytest.raises(InputError, match="open for writing only"):
+        File.of(written)
+
+
 # --- what is told when reading fails -------------------------------------------------------------------------
 
 
@@ -96,13 +113,13 @@ def test_a_stream_that_gives_no_bytes_or_breaks_is_an_input_error(tmp_path):
         raise RuntimeError("boom")
 
     with (tmp_path / "f").open("wb+") as closed:
-        pass
+        closing = File.from_stream(closed)
     with pytest.raises(InputError, match="gave a str where bytes are wanted"):
         sent(File.from_stream(iter(["a"])))
     with pytest.raises(InputError, match="RuntimeError: boom"):
         sent(File.from_stream(breaking()))
     with pytest.raises(InputError, match="closed file"):
-        sent(File.from_stream(closed))
+        sent(closing)
 
 
 def test_silent_streams_keep_nobody_else_from_the_disk_and_the_names():

@@ -255,7 +255,7 @@ def test_a_large_media_object_is_sent_and_made_piece_by_piece(tmp_path):
 
 
 def test_what_is_no_media_of_that_kind_is_not_guessed():
-    with pytest.raises(InputError, match="a list is no file"):
+    with pytest.raises(InputError, match="of the type list is no file"):
         checked(ImageFile, [[1, 2], [3, 4]])
     with pytest.raises(InputError, match=r"nothing\.png' cannot be read"):
         checked(ImageFile, "nothing.png")

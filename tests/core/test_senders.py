@@ -8,11 +8,12 @@ import socket
 import threading
 
 import pytest
+from farcall.bodies import BytesBody, StreamBody
 from farcall.errors import FileError, ProtocolError, Unreachable, UsageError
 from farcall.sender_aiohttp import AiohttpSender
 from farcall.sender_asgi import AsgiSender
 from farcall.sender_httpx import HttpxSender
-from farcall.wire import BytesBody, Request, StreamBody
+from farcall.wire import Request
 
 
 class App:

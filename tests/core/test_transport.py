@@ -9,10 +9,11 @@ from urllib.parse import parse_qs
 import pytest
 from core.ticks import URL, Host, Ticks, connected, virtual
 from farcall import EndpointSpec, File, Parameter, hookimpl
-from farcall.errors import FileError, InputError, JobFailed, PluginError, Unreachable
+from farcall.bodies import form_body, json_body, multipart_body
+from farcall.errors import FileError, InputError, JobFailed, PluginError, Refused, Unreachable
 from farcall.hookspecs import Credential
 from farcall.testing import reply
-from farcall.wire import FilePolicy, FileValue, Request, form_body, join, json_body, multipart_body
+from farcall.wire import FilePolicy, FileValue, Request, join
 
 ENDPOINT = EndpointSpec(path="/go", parameters={"photo": File, "more": Parameter(list[File], default=[])})
 PHOTO = b"\x89PNG" * 100
@@ -336,6 +337,18 @@ async def test_a_storage_that_fails_is_told_and_nothing_is_submitted(fault):
             await svc.go(photo=photo(), more=[photo()])
     assert host.seen == []
     assert cellar.now == 0
+
+
+@pytest.mark.parametrize(("lasts_s", "said"), [(0.0, True), (50.0, False)])
+@virtual
+async def test_an_address_that_had_run_out_is_named_when_the_submission_is_refused(lasts_s, said):
+    host = Host()
+    host.next("submit", reply({"why": "the photo cannot be fetched"}, status=422))
+    async with connected(host, TakesFiles(), endpoints=[ENDPOINT], upload_threshold_bytes=0) as svc:
+        svc._engine.storage = Cellar(lasts_s)
+        with pytest.raises(Refused, match="answered 422") as caught:
+            await svc.go(photo=photo())
+    assert ("signed address of 'photo.png' had run out" in str(caught.value)) == said
 
 
 @pytest.mark.parametrize(("lasts_s", "said"), [(5.0, True), (50.0, False)])

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 from farcall import Binding, EndpointSpec, hookimpl, plugins
+from farcall.bodies import json_body
 from farcall.connecting import check_options
 from farcall.courier import Clock
 from farcall.engine import Engine
@@ -21,7 +22,7 @@ from farcall.provider import provider
 from farcall.service import AsyncService
 from farcall.spec import ServiceSpec
 from farcall.testing import MemorySender, reply, run
-from farcall.wire import Headers, Request, Response, StreamEvent, fill, join, json_body
+from farcall.wire import Headers, Request, Response, StreamEvent, fill, join
 from pydantic import BaseModel
 
 URL = "http://ticks.test"

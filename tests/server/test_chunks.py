@@ -10,7 +10,8 @@ import tracemalloc
 
 import httpx
 import pytest
-from farcall.wire import BytesBody, FileValue
+from farcall.bodies import BytesBody
+from farcall.wire import FileValue
 from farcall_fasttaskapi.envelope import MEDIA_TYPE
 from farcall_server import FastTaskAPI
 from farcall_server import chunks as module

@@ -309,6 +309,12 @@ def test_a_reply_that_is_not_the_file_is_told(answering, answer, said):
     assert said in why_not(f"{answering(answer).url}/f?token=1")
 
 
+def test_a_signed_address_that_has_ended_is_told_with_its_time(answering):
+    url = answering(reply(b"no", status="403 Forbidden")).url
+    ended = f"{url}/f?X-Amz-Date=20260101T000000Z&X-Amz-Expires=60&X-Amz-Signature=x"
+    assert "answered 403 instead of the file. It was signed until 2026-01-01 00:01:00 UTC" in why_not(ended)
+
+
 def test_a_host_that_is_not_there_is_told():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -14,7 +14,7 @@ import farcall
 import httpx
 import numpy as np
 import pytest
-from farcall.wire import BytesBody, PathBody
+from farcall.bodies import BytesBody, PathBody
 from farcall_server import FastTaskAPI, File
 from farcall_server.outputs import UnserialisableError, files_of, plain
 from farcall_server.uploads import Folder

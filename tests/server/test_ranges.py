@@ -4,7 +4,8 @@ import asyncio
 import io
 
 import pytest
-from farcall.wire import FileValue, PathBody
+from farcall.bodies import PathBody
+from farcall.wire import FileValue
 from farcall_fasttaskapi.envelope import MEDIA_TYPE
 from farcall_server import File, ranges, replies
 from starlette.requests import ClientDisconnect

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from farcall import errors
+from fastapi import FastAPI, Request
 from storages import servers
 
 pytestmark = pytest.mark.azurite
@@ -78,9 +79,29 @@ def opened(account, stack, monkeypatch):
     url, cert = account
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(cert))
     options = {"account_url": url, "create": True}
-    return lambda credential: stack.enter_context(
+    return lambda credential=None: stack.enter_context(
         farcall.open_storage("azure://tokens", credential=credential, **options)
     )
+
+
+def test_without_any_secret_the_machines_own_identity_is_asked_for_a_token(opened, serve, monkeypatch):
+    asked = []
+    host = FastAPI()
+
+    @host.get("/token")
+    def token(request: Request):
+        asked.append((request.query_params["resource"], request.headers["x-identity-header"]))
+        given = Tokens().get_token()
+        return {"access_token": given.token, "expires_on": str(given.expires_on), "token_type": "Bearer"}
+
+    for name in ("CONNECTION_STRING", "SAS_TOKEN", "KEY"):
+        monkeypatch.delenv(f"AZURE_STORAGE_{name}", raising=False)
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{serve(host).url}/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "this-machine")
+    storage = opened()
+    assert storage.download(storage.upload(b"chips")).read() == b"chips"
+    assert asked == [("https://storage.azure.com", "this-machine")]
 
 
 def test_an_address_is_signed_by_the_key_that_azure_gives_to_a_token(opened, account):

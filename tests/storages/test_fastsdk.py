@@ -4,6 +4,7 @@ import httpx
 import pytest
 from farcall import errors
 from farcall_compat.fastsdk import AzureBlobStorage, ServiceClient, create_cloud_storage
+from media_toolkit import MediaFile
 
 
 @pytest.fixture
@@ -32,6 +33,7 @@ def test_the_readmes_lines_work_with_a_sas(azure_place, path, opened):
     file_url = container.upload(file=path)
     assert fetched(file_url) == b"chips"
     assert fetched(container.download(file_url)) == b"chips"
+    assert MediaFile().from_url(container.download(file_url)).to_bytes() == b"chips"
     assert sas.rpartition("sig=")[2] not in repr(container)
 
 

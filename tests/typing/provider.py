@@ -6,22 +6,11 @@ from datetime import datetime, timedelta
 from typing import assert_type
 
 from farcall import Binding, EndpointSpec, ServiceSpec, State, hookimpl
+from farcall.bodies import json_body
 from farcall.errors import ProtocolError
 from farcall.hookspecs import Call, Credential, Flow, Grant, ProviderFacts
 from farcall.jobs import Chunk, JobRef, Missing, Recognition, Rejected, Snapshot, Step, Update
-from farcall.wire import (
-    Document,
-    FilePolicy,
-    FileValue,
-    Request,
-    Response,
-    Sender,
-    StreamEvent,
-    Webhook,
-    fill,
-    join,
-    json_body,
-)
+from farcall.wire import Document, FilePolicy, FileValue, Request, Response, Sender, StreamEvent, Webhook, fill, join
 from pydantic import BaseModel
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote_from_bytes
 
+from farcall.bodies import JoinedBody
 from farcall.errors import PluginError
-from farcall.wire import Body, FileValue, JoinedBody, Request
+from farcall.wire import Body, FileValue, Request
 
 HELD_BYTES: Final = 256 * 1024
 """A file up to this size is written out at once."""

@@ -50,7 +50,7 @@ def _of_parameter(name: str, one: Parameter, other: Parameter, there: str) -> It
 
 
 def _type(kind: Any) -> str:
-    return inspect.formatannotation(kind).replace("farcall.files.", "").replace("typing.", "")
+    return inspect.formatannotation(kind).replace("farcall.", "").replace("typing.", "")
 
 
 def _default(parameter: Parameter) -> str:

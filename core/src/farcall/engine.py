@@ -310,7 +310,8 @@ class Engine:
         snapshot = updates[0] if updates else None
         if not isinstance(snapshot, Snapshot):
             response.drop()
-            raise self.courier.refusal(request, response, Step.SUBMIT) or replies.unexpected(request, response)
+            error = self.courier.refusal(request, response, Step.SUBMIT) or replies.unexpected(request, response)
+            raise error if tracked.outbound is None else tracked.outbound.blamed(error)
         if snapshot.job_id is not None:
             tracked.place = self._place
         elif not snapshot.state.ended and not isinstance(snapshot.result, Response):

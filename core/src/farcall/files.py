@@ -28,6 +28,7 @@ class File:
     open file itself to a parameter that is a file.
     """
 
+    __module__ = "farcall"  # as it is imported, in signatures too
     __slots__ = ("_async",)
 
     def __init__(self, value: FileValue, fetch: Fetch | None = None, fetched: Callable[[], None] | None = None) -> None:
@@ -53,7 +54,11 @@ class File:
 
     @classmethod
     def from_stream(cls, stream: Any, *, name: str | None = None, media_type: str | None = None) -> File:
-        """An open binary file or an iterator of bytes. It is read once, from where it stands, so never sent twice."""
+        """An open binary file or an iterator of bytes. It is read once, from where it stands, so never sent twice.
+
+        Raises:
+            InputError: It is closed, or open for writing only.
+        """
         return cls(intake.from_stream(stream, name, media_type))
 
     @classmethod
@@ -61,9 +66,9 @@ class File:
         """A file that lies at an http(s) address, or is written out in a `data:` address.
 
         Raises:
-            InputError: It is no such address.
+            InputError: It is no such address, or its base64 cannot be read.
         """
-        return cls(intake.from_url(url, name, media_type))
+        return cls(intake.decodable(intake.from_url(url, name, media_type)))
 
     @classmethod
     def of(cls, value: Any) -> File:

@@ -9,18 +9,28 @@ import os
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, Protocol, cast, runtime_checkable
 
 from farcall import arrays, background, loops, media, saving, threads
+from farcall.bodies import Base64Body, BytesBody, PathBody
 from farcall.downloads import Download
 from farcall.errors import FileError, Unreachable, UsageError
 from farcall.fetching import Fetch, plain_fetch
-from farcall.wire import Base64Body, BytesBody, FileValue, PathBody
+from farcall.wire import FileValue
 
 HERE: Final = (BytesBody, PathBody, Base64Body)
 """Bodies that any event loop can read."""
 MOST_READ_BYTES: Final = 4 << 30
 """The largest file from elsewhere that `read` takes into memory."""
+
+
+@runtime_checkable
+class Filling(Protocol):
+    """A body that writes itself to a file more quickly than its bytes come in order."""
+
+    async def fill(self, stream: BinaryIO, moved: Callable[[int], None]) -> None:
+        """Write all bytes to an empty file, and tell how many more are there."""
+        ...
 
 
 class AsyncFile:
@@ -30,6 +40,7 @@ class AsyncFile:
         value: The file as a plain value, for providers and storages.
     """
 
+    __module__ = "farcall"  # as it is imported, in signatures too
     __slots__ = ("_expected", "_fetch", "_fetched", "_generation", "_home", "_received", "value")
 
     def __init__(self, value: FileValue, fetch: Fetch | None = None, fetched: Callable[[], None] | None = None) -> None:
@@ -153,7 +164,7 @@ class AsyncFile:
             FileError: It cannot be fetched, is not whole, or there is no room for it.
             OSError: The disk refuses.
         """
-        return await saving.save(target, self.name, self.chunks(), lambda: self._expected)
+        return await saving.save(target, self.name, self._write)
 
     async def open(self) -> BinaryIO:
         """The file open for reading, at its start; a remote one is fetched to a temporary file first.
@@ -166,12 +177,21 @@ class AsyncFile:
         spool = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=1 << 20))  # noqa: SIM115 - handed to the caller
         folder = Path(tempfile.gettempdir())
         try:
-            await saving.spool(spool, self.chunks(), lambda: saving.check_room(folder, self.name, self._expected))
+            await self._write(spool, folder)
         except BaseException:
             spool.close()
             raise
         spool.seek(0)
         return spool
+
+    async def _write(self, stream: BinaryIO, folder: Path) -> None:
+        """Write the bytes to an open file in a folder that has room for them."""
+        if not isinstance(self.value.body, Filling):
+            await saving.spool(stream, self.chunks(), lambda: saving.check_room(folder, self.name, self._expected))
+            return
+        self._moved(0, self.size)
+        saving.check_room(folder, self.name, self._expected)
+        await self.value.body.fill(stream, lambda more: self._moved(self._received + more, self.size))
 
     async def sha256(self) -> str:
         """The SHA-256 of its bytes, in hexadecimal; all of it is read.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import mimetypes
 import os
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from farcall.bodies import Base64Body, BytesBody, PathBody, StreamBody
 from farcall.errors import InputError
-from farcall.wire import Base64Body, Body, BytesBody, FileValue, PathBody, StreamBody, base_name
+from farcall.wire import Body, FileValue, base_name
 
 UNKNOWN: Final = "application/octet-stream"
 HEAD_BYTES: Final = 1024
@@ -32,7 +34,7 @@ def of(value: Any) -> FileValue:
     if isinstance(value, bytes | bytearray | memoryview):
         return from_bytes(bytes(value))
     if isinstance(value, str):
-        return from_url(value) if value.startswith(ADDRESSES) else from_path(value)
+        return decodable(from_url(value)) if value.startswith(ADDRESSES) else from_path(value)
     if isinstance(value, os.PathLike):
         return from_path(value)
     if isinstance(value, io.TextIOBase):
@@ -43,7 +45,9 @@ def of(value: Any) -> FileValue:
         return made
     if callable(getattr(value, "read", None)):
         return from_stream(value)
-    raise InputError(f"a {type(value).__name__} is no file; give a path, bytes, an open file or an address")
+    raise InputError(
+        f"a value of the type {type(value).__name__} is no file; give a path, bytes, an open file or an address"
+    )
 
 
 def from_path(path: str | os.PathLike[str], media_type: str | None = None) -> FileValue:
@@ -72,6 +76,7 @@ def from_bytes(content: bytes, name: str = "file", media_type: str | None = None
 
 def from_stream(stream: Any, name: str | None = None, media_type: str | None = None) -> FileValue:
     """See `File.from_stream`."""
+    _check_open(stream)
     known = name or (os.path.basename(n) if isinstance(n := getattr(stream, "name", None), str) else "file")
     size = _rest(stream)
     return _value(known, media_type or _by_name(known) or UNKNOWN, StreamBody(stream, size), size)
@@ -90,6 +95,20 @@ def from_url(url: str, name: str | None = None, media_type: str | None = None) -
         raise InputError(f"{url[:80].partition('?')[0]!r} is no http, https or data address.")
     known = base_name(name or parts.path)
     return FileValue(name=known, media_type=media_type or _by_name(known) or UNKNOWN, url=url)
+
+
+def decodable(file: FileValue) -> FileValue:
+    """The file, once it is sure that base64 it was written out in can be read.
+
+    Raises:
+        InputError: It is no base64.
+    """
+    if isinstance(file.body, Base64Body):
+        try:
+            base64.b64decode(file.body.text, validate=True)
+        except ValueError as error:  # binascii's own, or a character outside ASCII
+            raise InputError(f"the data address is said to be base64 and is none: {error}") from error
+    return file
 
 
 def folder(path: str | os.PathLike[str]) -> list[FileValue]:
@@ -142,6 +161,15 @@ def _by_content(head: bytes) -> str:
     except (puremagic.PureError, ValueError, IndexError):
         return UNKNOWN
     return best.mime_type if best.confidence >= SURE and best.mime_type else UNKNOWN
+
+
+def _check_open(stream: Any) -> None:
+    if not isinstance(stream, io.IOBase):
+        return
+    if stream.closed:
+        raise InputError("the file is closed; open it again, with mode 'rb'")
+    if not stream.readable():
+        raise InputError("the file is open for writing only; open it with mode 'rb'")
 
 
 def _rest(stream: Any) -> int | None:

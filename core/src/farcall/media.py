@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from farcall import arrays, threads
+from farcall.bodies import BytesBody, PathBody
 from farcall.errors import InputError
 from farcall.libraries import needed
 from farcall.saving import safe_name
-from farcall.wire import BytesBody, FileValue, PathBody
+from farcall.wire import FileValue
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from farcall.datauris import Base64Text, put_in
-from farcall.errors import InputError
+from farcall.errors import FarcallError, InputError
 from farcall.jobs import Snapshot, State
 from farcall.wire import Body, FileValue, Request
 
@@ -99,6 +99,12 @@ class Outbound:
         if snapshot.state is State.FAILED and (note := self._run_out()):
             snapshot = replace(snapshot, error=f"{snapshot.error or snapshot.message or 'no reason given'}. {note}")
         return snapshot
+
+    def blamed(self, error: FarcallError) -> FarcallError:
+        """The error of a refused submission, with the addresses that have run out."""
+        if note := self._run_out():
+            error.args = (f"{str(error).rstrip('.')}. {note}",)
+        return error
 
     def _run_out(self) -> str:
         now = asyncio.get_running_loop().time()

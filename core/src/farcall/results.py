@@ -8,8 +8,9 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from farcall import digests
+from farcall.bodies import BytesBody
 from farcall.errors import FileError
-from farcall.wire import BytesBody, FileValue, Reading, Response, base_name
+from farcall.wire import FileValue, Reading, Response, base_name
 
 SMALL_BYTES: Final = 1024 * 1024
 """A reply that is a file up to this size is read at once, so that its connection is free again."""

@@ -8,10 +8,10 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from farcall import threads
 from farcall.errors import FileError
@@ -25,21 +25,19 @@ _DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNOREC
 
 
 async def save(
-    target: str | os.PathLike[str], name: str, pieces: AsyncGenerator[bytes], expected: Callable[[], int | None]
+    target: str | os.PathLike[str], name: str, write: Callable[[BinaryIO, Path], Coroutine[Any, Any, None]]
 ) -> Path:
-    """Write pieces to a path, or into a folder under a name of its own.
+    """Write a file to a path, or into a folder under a name of its own.
 
     Args:
         target: A path, whose file is replaced; or a folder that exists, in which nothing is.
         name: What the file is called in a folder, from wherever it came.
-        pieces: The bytes.
-        expected: How many bytes there will be, asked once the first are there; None if unknown.
+        write: Writes the bytes to an open file in a folder.
 
     Returns:
         The path written.
 
     Raises:
-        FileError: The disk has no room for it.
         OSError: The disk refuses.
     """
     path = Path(target)
@@ -49,7 +47,7 @@ async def save(
     stream = await threads.opened(lambda: part.open("xb"), _discard)  # with the mode any new file gets
     try:
         with stream:
-            await spool(stream, pieces, lambda: check_room(folder, name, expected()))
+            await write(stream, folder)
         if into_folder:
             return await threads.run(_settle, part, folder, safe_name(name))
         await threads.run(part.replace, path)

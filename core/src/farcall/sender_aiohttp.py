@@ -19,8 +19,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from farcall import __version__, threads
+from farcall.bodies import CHUNK_BYTES, BytesBody
 from farcall.errors import FarcallError, ProtocolError, Unreachable, UsageError
-from farcall.wire import CHUNK_BYTES, Body, BytesBody, Request, Response, origin
+from farcall.wire import Body, Request, Response, origin
 
 CONNECT_S: Final = 10.0
 SILENCE_S: Final = 60.0

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from farcall.bodies import BytesBody
 from farcall.errors import FarcallError, ProtocolError, Unreachable
-from farcall.wire import BytesBody, Headers, Request, Response
+from farcall.wire import Headers, Request, Response
 
 Message = MutableMapping[str, Any]
 App = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]

@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator, Callable, Container
 from typing import BinaryIO, Final, Protocol
 
 from farcall import threads
+from farcall.bodies import BytesBody, PathBody
 from farcall.errors import FileError
-from farcall.wire import Body, BytesBody, FileValue, PathBody
+from farcall.wire import Body, FileValue
 
 READ_BYTES: Final = 1024 * 1024
 

@@ -163,7 +163,7 @@ class Upload:
             self._tell(length)
 
         parts = self._source.parts(begun.part_bytes, begun.receipts)
-        with _first_error():
+        with first_error():
             async with asyncio.TaskGroup() as group, contextlib.aclosing(parts):
                 while (part := await self._next(parts)) is not None:
                     task = group.create_task(send(part))
@@ -216,7 +216,7 @@ class Upload:
 
 
 @contextlib.contextmanager
-def _first_error() -> Iterator[None]:
+def first_error() -> Iterator[None]:
     """The first error of a task group, alone: the others follow from it."""
     try:
         yield

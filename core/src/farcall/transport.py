@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from farcall import datauris
+from farcall import datauris, signed
+from farcall.bodies import BytesBody, PathBody
 from farcall.errors import InputError, PluginError
 from farcall.files import File
 from farcall.hookspecs import Flow
 from farcall.jobs import Step
 from farcall.outbound import Link, Outbound
-from farcall.wire import BytesBody, FilePolicy, FileValue, PathBody
+from farcall.wire import FilePolicy, FileValue
 
 if TYPE_CHECKING:
     from farcall.engine import Engine
@@ -145,6 +146,8 @@ class _Way:
         loop = self._engine.loop
         value = self._value
         url, lasts_s = await store.put(value, lambda sent, _: self._outbound.moved(self._number, sent))
+        if (ends := signed.ends(url)) is not None:  # a storage may cut it to whole seconds
+            lasts_s = (ends - self._engine.courier.clock.now()).total_seconds()
         self._outbound.links.append(Link(value.name, loop.time() + lasts_s))
         self._outbound.tell(value.name)
         return url

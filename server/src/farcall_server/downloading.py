@@ -7,12 +7,13 @@ import mimetypes
 import os
 import socket
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from farcall import threads
+from farcall import signed, threads
 from farcall.errors import FileError
 from farcall.fetching import REDIRECTS
 from farcall.intake import UNKNOWN
@@ -170,7 +171,8 @@ async def _taken(answer: aiohttp.ClientResponse, file: FileValue, folder: Folder
     """The file that a reply holds."""
     where = without_query(url)[:200]
     if answer.status != 200:
-        raise FileError(f"{where} answered {answer.status} instead of the file.")
+        why = signed.has_ended(url, datetime.now(UTC)) if 400 <= answer.status < 500 else ""
+        raise FileError(f"{where} answered {answer.status} instead of the file.{why}")
     if (answer.content_length or 0) > room.left:
         raise FileError(_too_large(where, room))
     spool = Spool(folder)

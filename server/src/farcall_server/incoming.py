@@ -11,9 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
+from farcall import intake
+from farcall.bodies import Base64Body, BytesBody, PathBody
 from farcall.errors import InputError
 from farcall.files import READ, File
-from farcall.wire import Base64Body, BytesBody, FileValue, PathBody, base_name
+from farcall.wire import FileValue, base_name
 from pydantic import WithJsonSchema
 from pydantic_core import from_json
 
@@ -108,7 +110,7 @@ def _link(text: str) -> FileValue:
 
 def _data(text: str, folder: Folder | None) -> FileValue:
     try:
-        file = File.from_url(text).value
+        file = intake.from_url(text)
         if not isinstance(file.body, Base64Body):
             return file
         body = decoded(file.body.text, folder)

@@ -14,10 +14,11 @@ from types import NoneType
 from typing import Any, Final
 
 from farcall import background, threads
+from farcall.bodies import PathBody
 from farcall.errors import FarcallError, FileError
 from farcall.files import File
 from farcall.files_async import HERE, AsyncFile
-from farcall.wire import FileValue, PathBody, base_name
+from farcall.wire import FileValue, base_name
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 

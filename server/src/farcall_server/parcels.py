@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import replace
 from typing import Any, Final
 
+from farcall.bodies import BytesBody
 from farcall.errors import FarcallError, FileError
 from farcall.stores import Store
-from farcall.wire import BytesBody, FileValue
+from farcall.wire import FileValue
 from farcall_fasttaskapi.envelope import render_chunk
 from pydantic_core import to_json
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from farcall.bodies import Base64Body, BytesBody, PathBody
 from farcall.files import File
-from farcall.wire import Base64Body, BytesBody, FileValue, PathBody
+from farcall.wire import FileValue
 from pydantic_core import from_json, to_json
 
 from farcall_server.uploads import Folder

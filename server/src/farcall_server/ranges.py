@@ -8,7 +8,8 @@ from contextlib import aclosing
 from typing import Final
 
 from farcall import threads
-from farcall.wire import CHUNK_BYTES, Body, PathBody
+from farcall.bodies import CHUNK_BYTES, PathBody
+from farcall.wire import Body
 
 _ONE: Final = re.compile(r"bytes=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.IGNORECASE)
 

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
+from farcall.bodies import Base64Body, BytesBody
 from farcall.jobs import Snapshot
-from farcall.wire import Base64Body, BytesBody, FileValue
+from farcall.wire import FileValue
 from farcall_fasttaskapi.envelope import MEDIA_TYPE, VERSION, render, render_compatible
 from pydantic_core import to_json
 from starlette.requests import Request

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from farcall import threads
-from farcall.wire import BytesBody, PathBody
+from farcall.bodies import BytesBody, PathBody
 
 from farcall_server.uploads import IN_MEMORY_BYTES, Folder
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from farcall import threads
+from farcall.bodies import BytesBody, PathBody
 from farcall.files import File
-from farcall.wire import BytesBody, FileValue, PathBody, base_name
+from farcall.wire import FileValue, base_name
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.exceptions import HTTPException

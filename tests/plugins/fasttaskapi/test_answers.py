@@ -1,10 +1,11 @@
 import copy
 
 import pytest
+from farcall.bodies import Base64Body
 from farcall.errors import ProtocolError
 from farcall.jobs import Missing, Rejected, Snapshot, State, Step
 from farcall.spec import EndpointSpec
-from farcall.wire import Base64Body, FileValue, Response, Webhook
+from farcall.wire import FileValue, Response, Webhook
 from farcall_fasttaskapi.envelope import MEDIA_TYPE
 from plugins.fasttaskapi.asking import APIPOD, DEDICATED, FARCALL, FASTTASKAPI, UNKNOWN, URL, job, read, reply
 

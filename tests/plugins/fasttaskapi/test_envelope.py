@@ -4,9 +4,10 @@ import json
 from dataclasses import replace
 
 import pytest
+from farcall.bodies import Base64Body, BytesBody
 from farcall.errors import ProtocolError
 from farcall.jobs import Snapshot, State
-from farcall.wire import Base64Body, BytesBody, FileValue, base_name
+from farcall.wire import FileValue, base_name
 from farcall_fasttaskapi import envelope
 from hypothesis import given
 from hypothesis import strategies as st

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from farcall.bodies import Base64Body
 from farcall.errors import ProtocolError
 from farcall.jobs import Chunk, Snapshot, State, Step
-from farcall.wire import Base64Body, FileValue, StreamEvent
+from farcall.wire import FileValue, StreamEvent
 from farcall_fasttaskapi import envelope
 from plugins.fasttaskapi.asking import APIPOD, FARCALL, FASTTASKAPI, URL, bound, fta, job, read
 

@@ -3,10 +3,11 @@ import json
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from farcall.bodies import BytesBody
 from farcall.errors import InputError
 from farcall.files import File
 from farcall.spec import EndpointSpec, Parameter, Place
-from farcall.wire import BytesBody, FileValue
+from farcall.wire import FileValue
 from plugins.fasttaskapi.asking import APIPOD, FARCALL, FASTTASKAPI, UNKNOWN, bound, submit
 
 from plugins.fasttaskapi import asking

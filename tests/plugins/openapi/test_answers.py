@@ -2,10 +2,11 @@
 
 import pytest
 from farcall.binding import Binding
+from farcall.bodies import BytesBody
 from farcall.errors import ProtocolError
 from farcall.jobs import Chunk, Snapshot, State, Step
 from farcall.provider import provider
-from farcall.wire import BytesBody, Headers, StreamEvent
+from farcall.wire import Headers, StreamEvent
 
 
 def result(read, content=b"", media=None, status=200, **more):

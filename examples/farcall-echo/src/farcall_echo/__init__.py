@@ -3,11 +3,12 @@
 from typing import Any, Final
 
 from farcall.binding import Binding
+from farcall.bodies import json_body
 from farcall.errors import ProtocolError
 from farcall.hookspecs import Call, Flow, ProviderFacts, hookimpl
 from farcall.jobs import JobRef, Missing, Recognition, Snapshot, State, Step, Update
 from farcall.spec import EndpointSpec, ServiceSpec
-from farcall.wire import Document, Request, Response, fill, join, json_body
+from farcall.wire import Document, Request, Response, fill, join
 from pydantic import BaseModel, Field, ValidationError
 
 PHASES: Final = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from farcall import wire
+from farcall import bodies
 from farcall.errors import InputError
 from farcall.hookspecs import Call
 from farcall.spec import Parameter, Place
@@ -73,10 +73,10 @@ def body(call: Call, sorted_: Placed, dialect: Dialect) -> tuple[Mapping[str, st
     if not values and not wants_json:
         return {}, b""
     if Place.JSON in sorted_.places or (wants_json and not _needs_form(sorted_)):
-        return wire.json_body(values[root] if (root := endpoint.traits.get("root")) in values else values)
+        return bodies.json_body(values[root] if (root := endpoint.traits.get("root")) in values else values)
     fields = form_fields(call, values, dialect)
     texts = [(name, text) for name, text in fields if isinstance(text, str)]
-    return wire.form_body(texts) if len(texts) == len(fields) else wire.multipart_body(fields, call.token)
+    return bodies.form_body(texts) if len(texts) == len(fields) else bodies.multipart_body(fields, call.token)
 
 
 def _needs_form(sorted_: Placed) -> bool:
@@ -144,7 +144,7 @@ _NAMES: Final[Mapping[Dialect, str]] = {Dialect.APIPOD: "APIPod", Dialect.FASTTA
 
 
 def _json_text(value: Any) -> str:
-    return wire.json_body(value)[1].decode()
+    return bodies.json_body(value)[1].decode()
 
 
 def _items(value: Any) -> Iterator[Any]:

@@ -8,9 +8,10 @@ from types import NoneType
 from typing import Any, Final
 from urllib.parse import quote
 
+from farcall.bodies import Base64Body, BytesBody
 from farcall.errors import ProtocolError
 from farcall.jobs import Snapshot, State
-from farcall.wire import Base64Body, Body, BytesBody, FileValue, base_name, join
+from farcall.wire import Body, FileValue, base_name, join
 
 from farcall_fasttaskapi import states
 

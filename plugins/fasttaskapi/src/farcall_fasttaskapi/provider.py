@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-from farcall import wire
+from farcall import bodies, wire
 from farcall.binding import Binding
 from farcall.hookspecs import Call
 from farcall.jobs import JobRef
@@ -79,7 +79,7 @@ class _Frame(NamedTuple):
             method="POST",
             url=self.url,
             headers=headers if key is None else {**headers, facts.IDEMPOTENCY_HEADER: key},
-            body=wire.json_body(call.arguments)[1],
+            body=bodies.json_body(call.arguments)[1],
             repeatable=key is not None,
             silence_s=self.silence_s,
         )
@@ -131,7 +131,7 @@ def _look(binding: Binding, job: JobRef, wait_s: float | None) -> Request:
 
 def _look_at_all(binding: Binding, jobs: Sequence[JobRef], wait_s: float | None) -> Request:
     asked: dict[str, Any] = {"ids": [job.id for job in jobs], "seen": [_seen(job) for job in jobs]}
-    headers, body = wire.json_body(asked if wait_s is None else {**asked, "wait": wait_s})
+    headers, body = bodies.json_body(asked if wait_s is None else {**asked, "wait": wait_s})
     return Request(
         method="POST",
         url=_address(binding, "/status"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from farcall.bodies import TextPart, form_body, json_body, multipart_body
 from farcall.errors import UsageError
 from farcall.hookspecs import Call
 from farcall.spec import Place
-from farcall.wire import Body, FileValue, TextPart, form_body, json_body, multipart_body
+from farcall.wire import Body, FileValue
 
 from farcall_openapi import media
 from farcall_openapi.media import Form

@@ -9,10 +9,11 @@ from urllib.parse import quote
 
 from farcall import auth, replies
 from farcall.binding import Binding
+from farcall.bodies import form_body
 from farcall.errors import AuthRefused, ProtocolError, UsageError
 from farcall.hookspecs import Credential, Flow, Grant
 from farcall.spec import SecurityScheme
-from farcall.wire import Request, Response, form_body, origin
+from farcall.wire import Request, Response, origin
 
 EARLY_S: Final = 30.0
 """How long before its end a token is no longer used, in seconds."""

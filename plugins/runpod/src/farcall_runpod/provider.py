@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from farcall import wire
+from farcall import bodies, wire
 from farcall.binding import Binding
 from farcall.errors import InputError
 from farcall.hookspecs import Call
@@ -58,7 +58,7 @@ def submission(
         said: The job's policy and webhook; None: Runpod's own.
         sync_s: How long Runpod holds it open until the job has ended, in seconds; None: not at all.
     """
-    headers, body = wire.json_body({"input": given, **_policy(said or Policy())})
+    headers, body = bodies.json_body({"input": given, **_policy(said or Policy())})
     kept = _most_bytes(sync=sync_s is not None)
     if len(body) > kept:
         raise _TooLarge(_too_large(len(body), kept, sync=sync_s is not None))

@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 
 from azure.storage.blob import ContainerClient
 from farcall.errors import ConfigError, KeyMissing
+from farcall.storage_download import RANGE_BYTES
 
 from farcall_storage_azure.options import Options, text
 
 SETTINGS: Final[Mapping[str, Any]] = {
     "max_single_put_size": 64 * 1024 * 1024,  # farcall cuts what is larger than its own part itself
-    "max_single_get_size": 4 * 1024 * 1024,  # held in memory twice for a moment; by default 32 MiB
-    "max_chunk_get_size": 4 * 1024 * 1024,
+    "max_single_get_size": RANGE_BYTES,  # one request for each range that farcall asks for
+    "max_chunk_get_size": RANGE_BYTES,
     "connection_timeout": 10,
     "read_timeout": 60,
     "retry_total": 3,
@@ -28,7 +29,7 @@ PUBLIC_SUFFIX: Final = ".blob.core.windows.net"
 WANTED: Final = (
     "Azure: no credential was found. Looked at the options connection_string, sas, account_key and credential, then at "
     "AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_KEY, then for azure-identity, which is "
-    'not installed (pip install "farcall-storage-azure[identity]").'
+    "not installed (pip install azure-identity)."
 )
 
 
