@@ -222,7 +222,7 @@ def test_a_status_has_the_documented_fields_in_milliseconds(worker):
 def test_output_comes_piece_by_piece_and_as_a_list_at_the_end(runpod_emulator):
     emulator = runpod_emulator(STREAMER)
     with farcall.connect(emulator.url, provider="runpod", api_key="any") as service:
-        job = service.run.submit(n=4, gap_s=0.2)
+        job = service.run.submit(n=4, gap_s=0.7)
         pieces, states = [], set()
         for piece in job.stream():
             pieces.append(piece)
