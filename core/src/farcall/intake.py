@@ -45,9 +45,8 @@ def of(value: Any) -> FileValue:
         return made
     if callable(getattr(value, "read", None)):
         return from_stream(value)
-    raise InputError(
-        f"a value of the type {type(value).__name__} is no file; give a path, bytes, an open file or an address"
-    )
+    kind = type(value).__name__
+    raise InputError(f"a value of the type {kind} is no file; give a path, bytes, an open file or an address")
 
 
 def from_path(path: str | os.PathLike[str], media_type: str | None = None) -> FileValue:
