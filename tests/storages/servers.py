@@ -157,6 +157,7 @@ def seaweedfs(folder):
     fixed = ("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.port.iceberg=0", "-s3.port.lance=0", "-admin.ui=false")
     quiet = ("-webdav=false", "-master.telemetry=false", "-s3.iam.readOnly=false", "-s3.autoCreateBucket=false")
     command = [WEED, f"-logdir={folder}", "mini", f"-dir={data}", *fixed, *quiet]
+    command += ["-volume.max=4000"]  # else as many as the disk has room for now, and each bucket takes several
     command += [f"-{name}={port}" for name, port in ports.items()]
     env = {"AWS_ACCESS_KEY_ID": S3_KEY, "AWS_SECRET_ACCESS_KEY": S3_SECRET, "GOMEMLIMIT": "400MiB", "GOGC": "50"}
     url = f"http://127.0.0.1:{ports['s3.port']}"
