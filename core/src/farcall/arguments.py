@@ -21,7 +21,8 @@ from farcall.filetypes import mentions_file, with_folders
 from farcall.hints import near
 from farcall.spec import EndpointSpec, Parameter
 
-_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+"""Types of values that go over the wire as they are, and hold no file."""
 
 
 class Checker:
@@ -58,7 +59,7 @@ class Checker:
         except ValidationError as error:
             values = self._once_more(given, error)
         for name, value in values.items():
-            if type(value) not in _PLAIN and name not in self.takes_files and not self._is_open_file(name, value):
+            if type(value) not in PLAIN and name not in self.takes_files and not self._is_open_file(name, value):
                 values[name] = self._plain(name, value)
         return values
 
@@ -80,7 +81,7 @@ class Checker:
 
     def _once_more(self, given: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
         """Try again with the values as they would be written: an Enum's value, a model's fields, NumPy's numbers."""
-        plain = {k: v if k in self.takes_files or type(v) in _PLAIN else _written(v) for k, v in given.items()}
+        plain = {k: v if k in self.takes_files or type(v) in PLAIN else _written(v) for k, v in given.items()}
         if any(plain[k] is not v for k, v in given.items()):
             try:
                 values: dict[str, Any] = self._validate(plain, context=LOCAL)

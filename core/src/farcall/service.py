@@ -12,7 +12,7 @@ from typing import Any, Final, Self, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from farcall import media
-from farcall.arguments import Checker
+from farcall.arguments import PLAIN, Checker
 from farcall.binding import Binding
 from farcall.engine import DIRECT_WAIT_S, Engine
 from farcall.errors import ProtocolError, ServiceError, UnknownEndpoint, UsageError, WaitTimeout
@@ -26,8 +26,6 @@ from farcall.tracking import CallOptions, Tracked, check_finished, closed, fresh
 from farcall.wire import FileValue, Request, Response
 
 OWN_OPTIONS: Final = ("timeout_s", "idempotency_key", "headers", "follow")
-PLAIN: Final = frozenset({str, int, float, bool, type(None)})
-"""Types of results in which there is no file."""
 
 
 class AsyncJob:

@@ -19,7 +19,6 @@ from farcall_fasttaskapi import description as of_app
 from farcall_runpod import answers, facts, provider, verbs
 
 _REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-_NOT_NOW: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS}) | frozenset(range(500, 600))
 _JSON: Final = {"accept": "application/json"}
 _TEST_SERVER: Final = "Runpod | Development Worker API"
 _OWN_PATHS: Final = frozenset({"/run", "/runsync", "/status/{job_id}", "/stream/{job_id}", "/"})
@@ -51,7 +50,7 @@ def _is_test_server(content: Any) -> bool:
 def discover(binding: Binding) -> Flow[Document | None]:
     """The local test server's description; else the worker's, where it may be asked; else one that says nothing.
 
-    None where the address wants a key that it was not shown, or cannot answer now.
+    None where the address wants a key that it was not shown.
     """
     url = binding.options.url
     if wire.origin(url) != facts.ORIGIN:
@@ -62,8 +61,8 @@ def discover(binding: Binding) -> Flow[Document | None]:
             if _is_test_server(content):
                 return Document(content=content, url=place)
         response.drop()
-        if response.status in _REFUSED | _NOT_NOW:
-            return None  # there may be a description, but not for us, or not now
+        if response.status in _REFUSED:
+            return None  # there may be a description, but not for us
     if binding.options.worker is not None:
         return (yield from _asked(binding))
     return Document(content={"info": {"title": UNDESCRIBED}, "paths": {}})
