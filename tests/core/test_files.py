@@ -60,6 +60,67 @@ def test_an_address_that_cannot_be_fetched_is_an_input_error(url):
         File.from_url(url)
 
 
+@pytest.mark.parametrize("url", ["http://h/a\r\nx-injected: 1", "http://h/a\0b", "https://h/a\nb"])
+def test_an_address_with_a_control_character_is_refused(url):
+    for make in (File.from_url, File.of):
+        with pytest.raises(InputError, match="no http, https or data address"):
+            make(url)
+
+
+def test_an_address_may_be_written_in_capitals_and_other_schemes_are_named():
+    assert File.of("HTTPS://h/My%20photo.PNG").url == "https://h/My%20photo.PNG"
+    assert File.of("DATA:text/plain,hello").read() == b"hello"
+    for other in ("ftp://h/a", "file:///etc/hostname", "s3://bucket/key"):
+        with pytest.raises(InputError, match="only http, https and data addresses are fetched"):
+            File.of(other)
+
+
+def test_a_file_at_an_address_is_called_what_a_browser_calls_it():
+    assert File.from_url("https://h/f%C3%BC%20r.png?sig=a%2Fb").name == "fü r.png"
+    assert File.from_url("https://h/a%2F..%2F..%2Fetc%2Fpasswd").name == "passwd"
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "wanted"),
+    [
+        (File.from_bytes, ["text", 5, None], "give bytes, not"),
+        (File.from_path, [5, None, b"x"], "give a path, not"),
+        (File.from_url, [5, None, b"x"], "give an address, not"),
+        (File.from_stream, [5, None, b"x", "text"], "give an open binary file or an iterator of bytes, not"),
+    ],
+)
+def test_what_a_file_is_not_made_of_is_named(make, given, wanted):
+    for value in given:
+        with pytest.raises(InputError, match=f"{wanted} {type(value).__name__}"):
+            make(value)
+
+
+def test_a_file_open_as_text_is_no_stream(tmp_path):
+    (tmp_path / "f").touch()
+    with (tmp_path / "f").open() as text, pytest.raises(InputError, match="open it with mode 'rb'"):
+        File.from_stream(text)
+
+
+@pytest.mark.parametrize("media_type", ["a/b\r\nx-injected: 1", "a/b\r\n\r\nbody", "png", "text/plain; charset=ü", 5])
+def test_a_media_type_that_is_none_is_refused(media_type, tmp_path):
+    (tmp_path / "f").touch()
+    makers = (
+        (File.from_bytes, b""),
+        (File.from_path, tmp_path / "f"),
+        (File.from_stream, iter([])),
+        (File.from_url, "http://h/"),
+    )
+    for make, value in makers:
+        with pytest.raises(InputError, match=r"no media type|give a media type"):
+            make(value, media_type=media_type)
+
+
+def test_what_another_host_says_a_file_is_goes_into_no_header():
+    assert FileValue(name="a", media_type="a/b\r\nx-injected: 1").media_type == "application/octet-stream"
+    assert File.from_url("data:a/b\r\nx-injected: 1;base64,aGk=").media_type == "application/octet-stream"
+    assert FileValue(name="a", media_type="text/plain; charset=utf-8").media_type == "text/plain; charset=utf-8"
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no named pipes")
 def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")

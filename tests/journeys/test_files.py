@@ -283,6 +283,25 @@ def test_a_reply_that_is_itself_the_file_is_held_to_its_digest_too(size, raw_ser
                     svc.go().read()
 
 
+def test_a_result_is_fetched_where_its_address_is_written_carelessly(raw_server):
+    place = raw_server(always(answer(200, b"pixels")))
+    entry = {
+        "file_name": "a.png",
+        "content_type": "image/png\r\nx-injected: 1",
+        "content": place.url + "/ä b.png?s=a%2Fb",
+    }
+    home = raw_server(always(answer(200, {"job_id": "j", "status": "finished", "result": entry})))
+    go = farcall.EndpointSpec(path="/go", method="GET")
+    keep = farcall.EndpointSpec(path="/keep", parameters={"f": File})
+    binding = farcall.Binding(provider="fasttaskapi", url=home.url, endpoints=[go, keep])
+    with farcall.connect(binding) as svc:
+        file = svc.go()
+        assert file.read() == b"pixels"
+        svc.keep(f=file)
+    assert {path for _, path, _, _ in place.requests} == {"/%C3%A4%20b.png?s=a%2Fb"}
+    assert b"injected" not in home.requests[-1][3]
+
+
 def test_a_content_type_that_lies_fools_nobody(svc):
     from PIL import Image
 

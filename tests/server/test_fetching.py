@@ -109,7 +109,8 @@ def test_an_address_with_spaces_is_encoded_and_a_signed_one_left_alone(answering
 
 def test_no_line_can_be_smuggled_into_the_request(answering):
     server = answering(reply(b"x"))
-    fetch(f"{server.url}/a\r\nX-Evil: 1")
+    smuggled = FileValue(name="a", url=f"{server.url}/a\r\nX-Evil: 1")
+    asyncio.run(HERE.fetch(smuggled, Folder(), room=Room(MOST)))
     ((_, path, headers, _),) = server.requests
     assert "x-evil" not in headers
     assert "\r" not in path

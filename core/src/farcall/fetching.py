@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 from farcall import signed
 from farcall.errors import FileError
-from farcall.wire import Request, Response, without_query
+from farcall.wire import Request, Response, sendable, without_query
 
 Fetch = Callable[[str, Mapping[str, str]], Awaitable[Response]]
 """Asks for an address with headers that hold no secret; the answer is a success, its body still to come."""
@@ -42,6 +42,7 @@ async def follow(send: Callable[[Request], Awaitable[Response]], request: Reques
     Raises:
         FileError: The answer is no success, or leads round in circles.
     """
+    request = replace(request, url=sendable(request.url))
     for _ in range(HOPS + 1):
         response = await send(request)
         place = response.headers.get("location", "")
@@ -73,7 +74,7 @@ def _onward(request: Request, place: str) -> str:
     except ValueError:
         onward = ""
     if onward.startswith(("http://", "https://")):
-        return onward
+        return sendable(onward)
     raise FileError(f"The file's address leads to {place[:40]!r}, which is not fetched.", request=request)
 
 

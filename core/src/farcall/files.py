@@ -43,13 +43,18 @@ class File:
             media_type: `image/png`; None: told by its name, else by how it begins.
 
         Raises:
-            InputError: There is no such file, it is a folder, a pipe or a device, or it cannot be read.
+            InputError: There is no such file, it is a folder, a pipe or a device, or it cannot be read; or the media
+                type is none.
         """
         return cls(intake.from_path(path, media_type))
 
     @classmethod
     def from_bytes(cls, content: bytes, *, name: str = "file", media_type: str | None = None) -> File:
-        """A file in memory. `name` is what the other side is told."""
+        """A file in memory. `name` is what the other side is told.
+
+        Raises:
+            InputError: It is something else than bytes, or the media type is none.
+        """
         return cls(intake.from_bytes(content, name, media_type))
 
     @classmethod
@@ -57,7 +62,7 @@ class File:
         """An open binary file or an iterator of bytes. It is read once, from where it stands, so never sent twice.
 
         Raises:
-            InputError: It is closed, or open for writing only.
+            InputError: It is no stream, closed, or open as text or for writing only; or the media type is none.
         """
         return cls(intake.from_stream(stream, name, media_type))
 
@@ -66,7 +71,7 @@ class File:
         """A file that lies at an http(s) address, or is written out in a `data:` address.
 
         Raises:
-            InputError: It is no such address, or its base64 cannot be read.
+            InputError: It is no such address, or its base64 cannot be read; or the media type is none.
         """
         return cls(intake.decodable(intake.from_url(url, name, media_type)))
 

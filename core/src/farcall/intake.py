@@ -6,23 +6,25 @@ import base64
 import io
 import mimetypes
 import os
+import re
 import stat
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from farcall.bodies import Base64Body, BytesBody, PathBody, StreamBody
 from farcall.errors import InputError
-from farcall.wire import Body, FileValue, base_name
+from farcall.wire import UNKNOWN_TYPE, Body, FileValue, base_name, is_media_type, sendable
 
-UNKNOWN: Final = "application/octet-stream"
 HEAD_BYTES: Final = 1024
 """How much of a file is looked at to tell what it is."""
 SURE: Final = 0.3
 """How sure puremagic must be: three bytes that fit; two fit by chance too often."""
 PACKED: Final = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 """What `a.tar.gz` is, which mimetypes calls a tar."""
-ADDRESSES: Final = ("http://", "https://", "data:")
+ADDRESS: Final = re.compile(r"https?://|data:", re.IGNORECASE)
 
 
 def of(value: Any) -> FileValue:
@@ -34,11 +36,9 @@ def of(value: Any) -> FileValue:
     if isinstance(value, bytes | bytearray | memoryview):
         return from_bytes(bytes(value))
     if isinstance(value, str):
-        return decodable(from_url(value)) if value.startswith(ADDRESSES) else from_path(value)
+        return decodable(from_url(value)) if ADDRESS.match(value) else from_path(value)
     if isinstance(value, os.PathLike):
         return from_path(value)
-    if isinstance(value, io.TextIOBase):
-        raise InputError("the file is open as text; open it with mode 'rb'")
     from farcall import media
 
     if (made := media.taken(value, None)) is not None:
@@ -51,7 +51,7 @@ def of(value: Any) -> FileValue:
 
 def from_path(path: str | os.PathLike[str], media_type: str | None = None) -> FileValue:
     """See `File.from_path`."""
-    place = Path(path)
+    place = Path(_must_be(path, "a path", str, os.PathLike))
     try:
         found = place.stat()
         if stat.S_ISDIR(found.st_mode):
@@ -59,18 +59,22 @@ def from_path(path: str | os.PathLike[str], media_type: str | None = None) -> Fi
         if not stat.S_ISREG(found.st_mode):
             raise InputError(f"{str(path)!r} is no regular file; open it and use File.from_stream.")
         with place.open("rb") as stream:
-            media = media_type or _by_name(place.name) or _by_content(stream.read(HEAD_BYTES))
+            media = _said(media_type) or _by_name(place.name) or _by_content(stream.read(HEAD_BYTES))
     except InputError:
         raise
     except (OSError, ValueError) as error:
-        raise InputError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', error)}.") from error
+        why = getattr(error, "strerror", error)
+        if "://" in str(path):
+            why = f"{why}; and only http, https and data addresses are fetched"
+        raise InputError(f"{str(path)!r} cannot be read: {why}.") from error
     return _value(place.name, media, PathBody(str(place), found.st_size), found.st_size)
 
 
 def from_bytes(content: bytes, name: str = "file", media_type: str | None = None) -> FileValue:
     """See `File.from_bytes`."""
-    media = media_type or _by_name(name) or _by_content(content[:HEAD_BYTES])
-    return _value(name, media, BytesBody(bytes(content)), len(content))
+    held = bytes(_must_be(content, "bytes", bytes, bytearray, memoryview))
+    media = _said(media_type) or _by_name(name) or _by_content(held[:HEAD_BYTES])
+    return _value(name, media, BytesBody(held), len(held))
 
 
 def from_stream(stream: Any, name: str | None = None, media_type: str | None = None) -> FileValue:
@@ -78,22 +82,22 @@ def from_stream(stream: Any, name: str | None = None, media_type: str | None = N
     _check_open(stream)
     known = name or (os.path.basename(n) if isinstance(n := getattr(stream, "name", None), str) else "file")
     size = _rest(stream)
-    return _value(known, media_type or _by_name(known) or UNKNOWN, StreamBody(stream, size), size)
+    return _value(known, _said(media_type) or _by_name(known) or UNKNOWN_TYPE, StreamBody(stream, size), size)
 
 
 def from_url(url: str, name: str | None = None, media_type: str | None = None) -> FileValue:
     """See `File.from_url`."""
-    if url.startswith("data:"):
+    if _must_be(url, "an address", str)[:5].lower() == "data:":
         return _from_data_uri(url, name, media_type)
     try:
         parts = urlsplit(url)
         callable_ = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         callable_ = False
-    if not callable_:
+    if not callable_ or not url.isprintable():
         raise InputError(f"{url[:80].partition('?')[0]!r} is no http, https or data address.")
-    known = base_name(name or parts.path)
-    return FileValue(name=known, media_type=media_type or _by_name(known) or UNKNOWN, url=url)
+    known = name or unquote(parts.path)
+    return replace(_value(known, _said(media_type) or _by_name(known) or UNKNOWN_TYPE, None, None), url=sendable(url))
 
 
 def decodable(file: FileValue) -> FileValue:
@@ -130,17 +134,30 @@ def _from_data_uri(url: str, name: str | None, media_type: str | None) -> FileVa
     if not comma:
         raise InputError("The data address has no comma between its type and its content.")
     kind, *options = head.split(";")
-    media = media_type or kind or "text/plain"
-    known = base_name(name or "file" + (mimetypes.guess_extension(media) or ""))
+    media = _said(media_type) or kind or "text/plain"
+    known = name or "file" + (mimetypes.guess_extension(media) or "")
     body: Base64Body | BytesBody
     if "base64" in (option.strip().lower() for option in options):
         body = Base64Body(unquote_to_bytes(text).decode("latin-1") if "%" in text else text)
     else:
         body = BytesBody(unquote_to_bytes(text))
-    return FileValue(name=known, media_type=media, body=body, size=body.length)
+    return _value(known, media, body, body.length)
 
 
-def _value(name: str, media_type: str, body: Body, size: int | None) -> FileValue:
+def _must_be(value: Any, what: str, *kinds: type) -> Any:
+    if not isinstance(value, kinds):
+        raise InputError(f"give {what}, not {type(value).__name__}")
+    return value
+
+
+def _said(media_type: str | None) -> str | None:
+    """The media type that the user named; None if none."""
+    if media_type and not is_media_type(_must_be(media_type, "a media type", str)):
+        raise InputError(f"{media_type[:80]!r} is no media type; one is like 'image/png'")
+    return media_type
+
+
+def _value(name: str, media_type: str, body: Body | None, size: int | None) -> FileValue:
     return FileValue(name=base_name(name), media_type=media_type, body=body, size=size)
 
 
@@ -158,12 +175,17 @@ def _by_content(head: bytes) -> str:
     try:
         best = puremagic.magic_string(head)[0]
     except (puremagic.PureError, ValueError, IndexError):
-        return UNKNOWN
-    return best.mime_type if best.confidence >= SURE and best.mime_type else UNKNOWN
+        return UNKNOWN_TYPE
+    return best.mime_type if best.confidence >= SURE and best.mime_type else UNKNOWN_TYPE
 
 
 def _check_open(stream: Any) -> None:
+    if isinstance(stream, io.TextIOBase):
+        raise InputError("the file is open as text; open it with mode 'rb'")
     if not isinstance(stream, io.IOBase):
+        readable = callable(getattr(stream, "read", None)) or isinstance(stream, Iterable)
+        if not readable or isinstance(stream, str | bytes | bytearray | memoryview):
+            raise InputError(f"give an open binary file or an iterator of bytes, not {type(stream).__name__}")
         return
     if stream.closed:
         raise InputError("the file is closed; open it again, with mode 'rb'")

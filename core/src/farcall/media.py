@@ -22,7 +22,7 @@ from farcall.bodies import BytesBody, PathBody
 from farcall.errors import InputError
 from farcall.libraries import needed
 from farcall.saving import safe_name
-from farcall.wire import FileValue
+from farcall.wire import UNKNOWN_TYPE, FileValue
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -139,7 +139,7 @@ def taken(value: Any, kind: Kind | None) -> FileValue | None:
     if _is(value, TOOLKIT, "MediaFile"):
         return FileValue(
             name=safe_name(value.file_name or "file"),
-            media_type=value.content_type or "application/octet-stream",
+            media_type=value.content_type or UNKNOWN_TYPE,
             body=(body := _MediaBody(value)),
             size=body.length,
         )
@@ -165,7 +165,7 @@ def _array(value: Any, kind: Kind | None) -> FileValue:
         return _bytes("audio.wav", "audio/wav", arrays.wav(value, RATE_HZ))
     if kind is Kind.VIDEO:
         raise InputError("an array is not made into a video; give a path, bytes or a VideoFile")
-    return _bytes("array.npy", "application/octet-stream", arrays.npy(value))
+    return _bytes("array.npy", UNKNOWN_TYPE, arrays.npy(value))
 
 
 def _bytes(name: str, media_type: str, content: bytes) -> FileValue:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from farcall import digests
 from farcall.bodies import BytesBody
 from farcall.errors import FileError
-from farcall.wire import FileValue, Reading, Response, base_name
+from farcall.wire import UNKNOWN_TYPE, FileValue, Reading, Response, base_name
 
 SMALL_BYTES: Final = 1024 * 1024
 """A reply that is a file up to this size is read at once, so that its connection is free again."""
@@ -41,7 +41,7 @@ async def settled(response: Response, read: Callable[[str], None]) -> FileValue:
         read: Called with the file's name once all of it has come in.
     """
     name = _name(response)
-    media = response.media_type or "application/octet-stream"
+    media = response.media_type or UNKNOWN_TYPE
     size = _size(response)
     body = response.body
     if body is None:
@@ -112,4 +112,4 @@ def _name(response: Response) -> str:
         return base_name(unquote(found[1]))
     if found := _QUOTED.search(said):
         return base_name(found[1] or found[2])
-    return base_name(urlsplit(response.url).path)
+    return base_name(unquote(urlsplit(response.url).path))

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from farcall.errors import ConfigError, UsageError
+from farcall.wire import UNKNOWN_TYPE
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -45,7 +46,7 @@ class StoredFile:
 
     key: str
     size: int
-    media_type: str = "application/octet-stream"
+    media_type: str = UNKNOWN_TYPE
     etag: str = ""
     modified: datetime | None = None
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic_core import from_json
 
 from farcall import errors
+
+UNKNOWN_TYPE: Final = "application/octet-stream"
+_VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F)))
+_MEDIA_TYPE: Final = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}", re.ASCII)  # RFC 6838, 4.2
 
 
 @runtime_checkable
@@ -43,17 +48,22 @@ class FileValue:
 
     Args:
         name: Base name, no folders: `photo.png`.
-        media_type: `image/png`; `application/octet-stream` if unknown.
+        media_type: `image/png`; `application/octet-stream` if unknown, or if what was said is no media type: it came
+            from elsewhere, and goes into a header.
         body: The bytes; None when only a link is known.
         url: Where the bytes can be fetched; None when they are in `body`.
         size: Bytes; None if unknown.
     """
 
     name: str
-    media_type: str = "application/octet-stream"
+    media_type: str = UNKNOWN_TYPE
     body: Body | None = field(default=None, repr=False)
     url: str | None = field(default=None, repr=False)
     size: int | None = None
+
+    def __post_init__(self) -> None:
+        if not is_media_type(self.media_type):
+            object.__setattr__(self, "media_type", UNKNOWN_TYPE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +80,12 @@ class FilePolicy:
     inline: str = "part"
     max_inline_bytes: int | None = None
     links: bool = False
+
+
+@lru_cache(maxsize=256)
+def is_media_type(text: str) -> bool:
+    """Whether a text may stand in a content type header: `image/png`, `text/plain; charset=utf-8`."""
+    return _MEDIA_TYPE.fullmatch(text.partition(";")[0].strip()) is not None and text.isascii() and text.isprintable()
 
 
 def base_name(name: str, fallback: str = "file") -> str:
@@ -297,6 +313,17 @@ class Sender(Protocol):
 
 
 # --- addresses -------------------------------------------------------------------------------------------------
+
+
+def sendable(url: str) -> str:
+    """An http address with what no request line may hold percent-encoded, and all else as it is, as it was signed.
+
+    >>> sendable("https://example.com/my photo.png?sig=a%2Fb")
+    'https://example.com/my%20photo.png?sig=a%2Fb'
+    """
+    scheme, _, rest = url.partition("://")
+    netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+    return f"{scheme.lower()}://{netloc}{quote(rest[len(netloc) :], safe=_VISIBLE)}"
 
 
 def without_query(url: str) -> str:

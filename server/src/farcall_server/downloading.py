@@ -16,13 +16,12 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from farcall import signed, threads
 from farcall.errors import FileError
 from farcall.fetching import REDIRECTS
-from farcall.intake import UNKNOWN
-from farcall.wire import FileValue, base_name, without_query
+from farcall.wire import UNKNOWN_TYPE, FileValue, base_name, is_media_type, without_query
 from yarl import URL
 
 from farcall_server.addresses import is_public, is_within, meant
 from farcall_server.spool import Spool
-from farcall_server.uploads import Folder, is_media_type
+from farcall_server.uploads import Folder
 
 if TYPE_CHECKING:
     from farcall_server.fetching import Fetcher, Lookup, Room
@@ -183,8 +182,10 @@ async def _taken(answer: aiohttp.ClientResponse, file: FileValue, folder: Folder
         spool.drop()
         raise
     name, media_type = _name(answer, file), answer.content_type
-    if media_type == UNKNOWN or not is_media_type(media_type):
-        media_type = file.media_type if file.media_type != UNKNOWN else mimetypes.guess_type(name)[0] or UNKNOWN
+    if media_type == UNKNOWN_TYPE or not is_media_type(media_type):
+        media_type = (
+            file.media_type if file.media_type != UNKNOWN_TYPE else mimetypes.guess_type(name)[0] or UNKNOWN_TYPE
+        )
     return replace(file, name=name, media_type=media_type, body=body, url=None, size=spool.size)
 
 

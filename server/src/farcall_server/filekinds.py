@@ -10,9 +10,8 @@ from functools import partial
 from typing import Any, Final
 
 from farcall.files import File
+from farcall.wire import UNKNOWN_TYPE
 from starlette.datastructures import Headers, UploadFile
-
-from farcall_server.uploads import UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +67,7 @@ def _upload(kind: type[UploadFile], file: File) -> UploadFile:
 
 def _media(kind: Any, file: File) -> Any:
     """One of media-toolkit's files; its bytes are read when they are wanted, and stay until the job has ended."""
-    said = None if file.media_type == UNKNOWN else file.media_type  # None: it looks at the bytes
+    said = None if file.media_type == UNKNOWN_TYPE else file.media_type  # None: it looks at the bytes
     handle = file.open()
     made = kind(file_name=file.name, content_type=said)
     weakref.finalize(made, handle.close)

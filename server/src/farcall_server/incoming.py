@@ -15,12 +15,12 @@ from farcall import intake
 from farcall.bodies import Base64Body, BytesBody, PathBody
 from farcall.errors import InputError
 from farcall.files import READ, File
-from farcall.wire import FileValue, base_name
+from farcall.wire import UNKNOWN_TYPE, FileValue, base_name, is_media_type
 from pydantic import WithJsonSchema
 from pydantic_core import from_json
 
 from farcall_server.spool import Spool
-from farcall_server.uploads import UNKNOWN, Folder, LongText, is_media_type
+from farcall_server.uploads import Folder, LongText
 
 STEP: Final = 1024 * 1024
 """Characters of base64 decoded at once; a multiple of four."""
@@ -98,7 +98,7 @@ def _raw(text: str, folder: Folder | None) -> FileValue:
     except ValueError:
         shown = "an empty text" if not text else repr(text[:40])
         raise ValueError(f"{shown} is no base64, and a path on this server is never opened. {WAYS}") from None
-    return FileValue(name="file", media_type=UNKNOWN, body=body, size=body.length)
+    return FileValue(name="file", media_type=UNKNOWN_TYPE, body=body, size=body.length)
 
 
 def _link(text: str) -> FileValue:
@@ -116,8 +116,7 @@ def _data(text: str, folder: Folder | None) -> FileValue:
         body = decoded(file.body.text, folder)
     except ValueError as error:
         raise ValueError(f"the data: address cannot be read: {error}") from error
-    media_type = file.media_type if is_media_type(file.media_type) else UNKNOWN
-    return replace(file, media_type=media_type, body=body, size=body.length)
+    return replace(file, body=body, size=body.length)
 
 
 def decoded(text: str, folder: Folder | None) -> BytesBody | PathBody:
@@ -154,7 +153,7 @@ def in_long_text(text: LongText, folder: Folder) -> File | None:
         source.seek(found.end() if found else 0)
         body = _decoded_from(source, folder)
     media_type = found[1].decode("ascii").lower() if found else ""
-    media_type = media_type if is_media_type(media_type) else UNKNOWN
+    media_type = media_type if is_media_type(media_type) else UNKNOWN_TYPE
     name = "file" + (mimetypes.guess_extension(media_type) or "") if found else "file"
     return File(FileValue(name=name, media_type=media_type, body=body, size=body.length))
 
@@ -210,8 +209,8 @@ def _content(content: str, folder: Folder | None) -> FileValue:
         raise ValueError(
             f"the file object's content is neither base64 nor an address ({error}), and a path is never opened"
         ) from None
-    return FileValue(name="file", media_type=UNKNOWN, body=body, size=body.length)
+    return FileValue(name="file", media_type=UNKNOWN_TYPE, body=body, size=body.length)
 
 
 def _type(file: FileValue, name: str) -> str:
-    return file.media_type if file.media_type != UNKNOWN else mimetypes.guess_type(name)[0] or UNKNOWN
+    return file.media_type if file.media_type != UNKNOWN_TYPE else mimetypes.guess_type(name)[0] or UNKNOWN_TYPE

@@ -18,12 +18,12 @@ from farcall.bodies import PathBody
 from farcall.errors import FarcallError, FileError
 from farcall.files import File
 from farcall.files_async import HERE, AsyncFile
-from farcall.wire import FileValue, base_name
+from farcall.wire import UNKNOWN_TYPE, FileValue, base_name, is_media_type
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from farcall_server.spool import Spool
-from farcall_server.uploads import UNKNOWN, Folder, is_media_type
+from farcall_server.uploads import Folder
 
 DEEPEST: Final = 100
 """Levels of lists and dictionaries inside each other."""
@@ -193,7 +193,7 @@ def _media(toolkit: Any, value: Any, target: _Target, deep: int) -> Any:
     except (OSError, ValueError) as error:
         spool.drop()
         raise UnserialisableError(f"is a file that cannot be read: {error}") from error
-    media_type = value.content_type if is_media_type(value.content_type or "") else UNKNOWN
+    media_type = value.content_type if is_media_type(value.content_type or "") else UNKNOWN_TYPE
     name = _named(base_name(value.file_name or "file"), media_type)
     return FileValue(name=name, media_type=media_type, body=spool.end(), size=spool.size)
 

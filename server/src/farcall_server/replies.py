@@ -22,7 +22,6 @@ from farcall_server import ranges
 from farcall_server.job import Job
 from farcall_server.listing import Asked
 from farcall_server.outputs import files_of, with_files
-from farcall_server.uploads import UNKNOWN, is_media_type
 
 NOT_FOUND: Final = "Job not found."
 JSON: Final = "application/json"
@@ -148,8 +147,7 @@ def file(value: FileValue, *, attached: bool, part: range | None = None, tag: st
     headers = {"X-Content-Type-Options": "nosniff"}
     if attached:
         headers["Content-Disposition"] = f"attachment; filename*=utf-8''{quote(value.name, safe='')}"
-    media_type = value.media_type if is_media_type(value.media_type) else UNKNOWN
-    headers["Content-Type"] = media_type
+    headers["Content-Type"] = value.media_type
     if tag is not None:
         headers |= {"Accept-Ranges": "bytes", "ETag": tag}
     if part is not None:

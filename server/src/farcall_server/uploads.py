@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import mimetypes
-import re
 import shutil
 import tempfile
 import threading
@@ -17,7 +16,7 @@ from typing import Any, BinaryIO, Final
 from farcall import threads
 from farcall.bodies import BytesBody, PathBody
 from farcall.files import File
-from farcall.wire import FileValue, base_name
+from farcall.wire import UNKNOWN_TYPE, FileValue, base_name, is_media_type
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.exceptions import HTTPException
@@ -28,13 +27,6 @@ IN_MEMORY_BYTES: Final = 64 * 1024
 WRITE_BYTES: Final = 256 * 1024
 MOST_PARTS: Final = 1000
 MOST_HEADER_BYTES: Final = 16 * 1024
-UNKNOWN: Final = "application/octet-stream"
-_MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,80}/[\w.+-]{1,80}", re.ASCII)
-
-
-def is_media_type(text: str) -> bool:
-    """Whether a text may stand in a content type header: `image/png`."""
-    return _MEDIA_TYPE.fullmatch(text.partition(";")[0].strip()) is not None and text.isascii() and text.isprintable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +199,9 @@ class _Part:
     def media_type(self) -> str:
         """What the part says it is; by its name where it does not say."""
         said = self.headers.get("content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
-        if said != UNKNOWN and is_media_type(said):
+        if said != UNKNOWN_TYPE and is_media_type(said):
             return said
-        return mimetypes.guess_type(self.filename or "")[0] or UNKNOWN
+        return mimetypes.guess_type(self.filename or "")[0] or UNKNOWN_TYPE
 
 
 class _Reading:
