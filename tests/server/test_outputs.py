@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 import pytest
 from farcall.bodies import BytesBody, PathBody
+from farcall.wire import FileValue
 from farcall_server import FastTaskAPI, File
 from farcall_server.outputs import UnserialisableError, files_of, plain
 from farcall_server.uploads import Folder
@@ -297,7 +298,7 @@ def test_a_result_file_that_is_gone_already_fails_the_job_with_its_place(call, o
 
 def test_a_media_type_that_is_no_header_is_not_sent(call):
     def f():
-        return File.from_bytes(b"x", name="f", media_type="text/ü\r\nX: y")
+        return File(FileValue(name="f", media_type="text/ü\r\nX: y", body=BytesBody(b"x")))
 
     send = call(f)
     job = send(json={}).json()
