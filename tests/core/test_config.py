@@ -87,6 +87,8 @@ def test_farcall_config_names_a_file_outright(nowhere, monkeypatch, text2voice):
         ("[servises.x]\n", r"farcall\.toml: servises: Extra inputs"),
         ("[services]\nx = 3\n", r"farcall\.toml: services\.x: "),
         ("[services.x]\nupload_threshold_bytes = 'big'\n", r"services\.x\.upload_threshold_bytes: "),
+        ("[services.x]\nupload_threshold_bytes = -1\n", r"services\.x\.upload_threshold_bytes: .* or equal to 0"),
+        ("[services.x]\nupload_threshold_bytes = true\n", r"services\.x\.upload_threshold_bytes: .* valid integer"),
         ("[[services.x.endpoints]]\nparth = '/a'\n", r"services\.x\.endpoints\.0\.path: Field required"),
         (
             "[[services.x.endpoints]]\npath = '/a'\nparameters.a = {type = 'intger'}\n",

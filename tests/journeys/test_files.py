@@ -454,6 +454,7 @@ def test_a_threshold_without_a_storage_and_a_storage_that_is_none_are_refused(se
         ({"upload_threshold_bytes": 5}, "name one with storage="),
         ({"storage": "nowhere"}, r"farcall\.toml has no \[storages\.nowhere\]"),
         ({"storage": 5}, "not a int"),
+        *(({"upload_threshold_bytes": none}, "0 or more, not") for none in (-1, True, 1.5, "10", float("nan"))),
     ):
         with pytest.raises(farcall.errors.ConfigError, match=sentence):
             farcall.connect(served.url, **options)

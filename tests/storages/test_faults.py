@@ -189,6 +189,28 @@ def test_a_signed_address_ends_when_it_was_said_to(place):
     assert httpx.get(storage.signed_url(url)).content == b"chips"
 
 
+@pytest.mark.parametrize("seconds", [0, -1, True, "600", float("nan"), float("inf"), 1e12])
+def test_a_time_that_is_none_signs_nothing(place, seconds):
+    storage = place.open()
+    for use in (storage.signed_url, lambda key, seconds: storage.upload(b"chips", expires_s=seconds)):
+        with pytest.raises(errors.UsageError, match="a signed address lasts more than 0 s"):
+            use("a", seconds)
+    with pytest.raises(errors.UsageError, match="link_s"):
+        place.open(link_s=seconds)
+    assert place.stored() == []
+
+
+@pytest.mark.parametrize("method", ["POST", "get", None])
+def test_an_address_is_signed_for_getting_and_storing_alone(place, method):
+    with pytest.raises(errors.UsageError, match="for GET or for PUT"):
+        place.open().signed_url("a", method=method)
+
+
+def test_a_bucket_cannot_be_opened_for_longer_addresses_than_it_signs(s3_place):
+    with pytest.raises(errors.UsageError, match=r"link_s is 691200; .* at most 604,800"):
+        s3_place.open(link_s=8 * 24 * 3600)
+
+
 @pytest.mark.parametrize("seconds", [0, -1, 8 * 24 * 3600])
 def test_an_address_cannot_last_longer_than_the_storage_can_sign_for(s3_place, seconds):
     with pytest.raises(errors.UsageError, match=r"at most 604,800"):

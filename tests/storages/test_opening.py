@@ -64,6 +64,19 @@ def test_a_wrong_option_is_named_and_its_value_is_not_shown(address, options, sa
     assert refused.value.__cause__ is None
 
 
+@pytest.mark.parametrize("seconds", [0, -5, True, "60", float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["link_s", "expire_after_s"])
+def test_a_time_that_is_none_is_told_when_it_is_opened(s3_place, name, seconds):
+    with pytest.raises(errors.UsageError, match=f"{name} is a number of seconds, more than 0"):
+        s3_place.open(**{name: seconds})
+
+
+def test_what_is_no_place_is_told():
+    for none in (None, 5, b"s3://bucket"):
+        with pytest.raises(errors.UsageError, match=f"or a name, not {type(none).__name__}"):
+            farcall.open_storage(none)
+
+
 def test_a_storage_awaited_is_open(s3_place):
     async def journey():
         storage = await farcall.open_storage_async(s3_place.address, **s3_place.options)

@@ -176,6 +176,37 @@ def test_a_key_that_is_none_is_refused_before_anything_is_sent(s3_place, key):
     assert s3_place.stored() == []
 
 
+def test_a_key_or_prefix_that_is_no_text_is_told(place):
+    storage = place.open()
+    for use in (
+        storage.exists,
+        storage.download,
+        storage.delete,
+        storage.signed_url,
+        lambda k: storage.upload(b"", key=k),
+    ):
+        for none in (5, b"x"):
+            with pytest.raises(errors.InputError, match=f"A key is a text, .* not {type(none).__name__}"):
+                use(none)
+    with pytest.raises(errors.InputError, match="A prefix is a text"):
+        list(storage.list(5))
+
+
+@pytest.mark.parametrize(
+    ("name", "readable"),
+    [
+        ("🍟.png", "file.png"),
+        ("Füße 日本 🍟.png", "Füße-日本.png"),
+        ("-.-", "file"),
+        (".bashrc", "bashrc"),
+        ("🍟", "file"),
+    ],
+)
+def test_a_key_keeps_what_it_can_of_the_files_name(place, name, readable):
+    place.open().upload(farcall.File.from_bytes(b"chips", name=name))
+    assert [key.partition("/")[2] for key in place.stored()] == [readable]
+
+
 def test_a_prefix_goes_before_every_key_and_is_not_seen(place):
     storage = farcall.open_storage(f"{place.address}/of jobs/", **place.options)
     with storage:

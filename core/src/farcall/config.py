@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from farcall.binding import Binding
 from farcall.errors import ConfigError
@@ -29,7 +29,7 @@ class _Place(BaseModel):
     endpoints: tuple[EndpointSpec, ...] = ()
     spec: str | None = None
     storage: str | None = None
-    upload_threshold_bytes: int | None = None
+    upload_threshold_bytes: Annotated[int, Field(strict=True, ge=0)] | None = None
     file_params: Mapping[str, str] = {}
     busy_patience_s: float = 60.0
 

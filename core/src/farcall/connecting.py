@@ -68,14 +68,17 @@ async def _open_storage(engine: Engine) -> None:
     """Open the storage that takes the service's large files, if it has one.
 
     Raises:
-        ConfigError: It cannot be opened, or there is only a threshold for it.
+        ConfigError: It cannot be opened, or its threshold is none, or there is only a threshold for it.
     """
     binding = engine.binding
+    threshold = binding.upload_threshold_bytes
+    if threshold is not None and (type(threshold) is not int or threshold < 0):
+        raise ConfigError(f"upload_threshold_bytes is a whole number of bytes, 0 or more, not {threshold!r}.")
     if binding.storage is not None:
         from farcall.stores import store_of  # what keeps files is loaded only where files are kept
 
         engine.storage = await store_of(binding.storage)
-    elif binding.upload_threshold_bytes is not None:
+    elif threshold is not None:
         raise ConfigError("upload_threshold_bytes= says which files go to a storage; name one with storage=.")
 
 

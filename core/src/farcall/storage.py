@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Self, TypeVar
 from weakref import WeakValueDictionary
 
 from farcall import storage_keys, threads
-from farcall.errors import AuthRefused, FarcallError, FileError, UsageError
+from farcall.errors import AuthRefused, FarcallError, FileError, InputError, UsageError
 from farcall.files import File
 from farcall.files_async import AsyncFile
 from farcall.storage_download import StoredBody
@@ -25,6 +25,9 @@ log = logging.getLogger("farcall")
 T = TypeVar("T")
 
 LINK_S: Final = 24 * 3600.0
+MOST_S: Final = 100 * 365 * 24 * 3600.0
+"""The longest life of a signed address where the storage has no limit of its own; calendars end."""
+METHODS: Final = ("GET", "PUT")
 ABANDONED_S: Final = 7 * 24 * 3600.0
 """An upload that nobody went on with for so long is given up."""
 SWEEP_S: Final = 60.0
@@ -141,8 +144,10 @@ class AsyncStorage:
             method: What it is good for.
 
         Raises:
-            UsageError: The storage cannot sign, or not for so long.
+            UsageError: The storage cannot sign, or not for so long or for such a method.
         """
+        if method not in METHODS:
+            raise UsageError(f"A signed address is good for GET or for PUT, not for {method!r}.")
         lasts_s = self._lasting(expires_s)
         return await self._hands.do(self._driver.sign, self._key(key), method, lasts_s)
 
@@ -165,7 +170,13 @@ class AsyncStorage:
         return await self._hands.do(self._driver.head, self._key(key)) is not None
 
     async def list(self, prefix: str = "") -> AsyncIterator[StoredFile]:
-        """The files whose keys begin with `prefix`, as the storage tells them."""
+        """The files whose keys begin with `prefix`, as the storage tells them.
+
+        Raises:
+            InputError: The prefix is no text.
+        """
+        if not isinstance(prefix, str):
+            raise InputError(f"A prefix is a text, like 'reports/', not {type(prefix).__name__}.")
         files = await self._hands.do(self._driver.list, prefix)
         while page := await self._hands.do(_page, files):
             for file in page:
@@ -260,15 +271,28 @@ class AsyncStorage:
             log.warning("What has expired in %s could not be deleted: %s", without_query(self._place), error)
 
     def _lasting(self, expires_s: float | None) -> float:
-        lasts_s = self._link_s if expires_s is None else expires_s
-        most = self._driver.limits.link_s
-        if lasts_s <= 0 or (most is not None and lasts_s > most):
-            limit = "" if most is None else f" and at most {most:,.0f}"
-            raise UsageError(f"expires_s is {lasts_s:,.0f}; a signed address lasts more than 0 s{limit} here.")
-        return lasts_s
+        return self._link_s if expires_s is None else lasting("expires_s", expires_s, self._driver)
 
     def _key(self, text: str) -> str:
         return storage_keys.key_of(self._place, text)
+
+
+def lasting(name: str, seconds: Any, driver: StorageDriver) -> float:
+    """For how long an address is signed, in seconds.
+
+    Args:
+        name: What the user calls it.
+        seconds: As the user wrote it.
+        driver: Signs it.
+
+    Raises:
+        UsageError: It is no such number, or the storage does not sign for so long.
+    """
+    most = MOST_S if driver.limits.link_s is None else driver.limits.link_s
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= most:
+        said = f"{seconds:,.0f}" if isinstance(seconds, float) else repr(seconds)
+        raise UsageError(f"{name} is {said}; a signed address lasts more than 0 s and at most {most:,.0f} here.")
+    return float(seconds)
 
 
 def _same(digest: str, value: FileValue) -> str:

@@ -90,7 +90,7 @@ class Storage:
             method: What it is good for.
 
         Raises:
-            UsageError: The storage cannot sign, or not for so long.
+            UsageError: The storage cannot sign, or not for so long or for such a method.
         """
         return self._run(self._async.signed_url(key, expires_s, method=method))
 
@@ -111,7 +111,11 @@ class Storage:
         return self._run(self._async.exists(key))
 
     def list(self, prefix: str = "") -> Iterator[StoredFile]:
-        """The files whose keys begin with `prefix`, as the storage tells them."""
+        """The files whose keys begin with `prefix`, as the storage tells them.
+
+        Raises:
+            InputError: The prefix is no text.
+        """
         return _each(self._generation, self._async.list(prefix))
 
     def clean_up(self) -> int:

@@ -39,8 +39,10 @@ def named(key: str) -> str:
     """A key that the user chose, checked.
 
     Raises:
-        InputError: It is empty, too long, or would lead out of the storage's place.
+        InputError: It is no text, empty, too long, or would lead out of the storage's place.
     """
+    if not isinstance(key, str):
+        raise InputError(f"A key is a text, like 'reports/2026/fries.pdf', not {type(key).__name__}.")
     segments = key.split("/")
     if not all(segments) or {".", ".."} & set(segments) or "\\" in key or not key.isprintable():
         raise InputError(f"{key[:80]!r} is no key; a key is like 'reports/2026/fries.pdf'.")
@@ -58,8 +60,9 @@ def key_of(place: str, text: str) -> str:
 
     Raises:
         UsageError: The address lies elsewhere.
+        InputError: The key is none.
     """
-    if "://" not in text:
+    if not isinstance(text, str) or "://" not in text:
         return named(text)
     plain = text.partition("?")[0].partition("#")[0]
     if not plain.startswith(place):
@@ -70,7 +73,9 @@ def key_of(place: str, text: str) -> str:
 def _readable(name: str) -> str:
     """A file's name with nothing that some storage, browser or shell minds."""
     plain = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", base_name(name)))
-    return plain.strip(".-") or "file"
+    stem, _, ending = plain.rpartition(".")
+    kept = f"{stem.strip('.-') or 'file'}.{ending.strip('-')}" if stem else ending
+    return kept.strip(".-") or "file"
 
 
 def _is_text(key: str) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping
 from typing import Any, Final
 
 from farcall import background, config, plugins, threads
 from farcall.errors import ConfigError, PluginError, UsageError
-from farcall.storage import LINK_S, AsyncStorage
+from farcall.storage import LINK_S, AsyncStorage, lasting
 from farcall.storage_blocking import Storage
 from farcall.storage_driver import StorageDriver
 
@@ -66,11 +67,19 @@ async def _open(place: str, options: Mapping[str, Any]) -> AsyncStorage:
     name, url, told = _meant(place, options)
     own = {key: _seconds(key, told.pop(key)) for key in OWN if key in told}
     driver = await threads.store(_driver, name, url, told)
-    return AsyncStorage(driver, link_s=own.get("link_s") or LINK_S, expire_after_s=own.get("expire_after_s"))
+    link_s = own.get("link_s")
+    try:
+        lasts_s = LINK_S if link_s is None else lasting("link_s", link_s, driver)
+    except UsageError:
+        await threads.store(driver.close)
+        raise
+    return AsyncStorage(driver, link_s=lasts_s, expire_after_s=own.get("expire_after_s"))
 
 
 def _meant(place: str, options: Mapping[str, Any]) -> tuple[str, str | None, dict[str, Any]]:
     """The plugin's name, the address if one was given, and all options."""
+    if not isinstance(place, str):
+        raise UsageError(f"A storage is an address like 's3://bucket' or a name, not {type(place).__name__}.")
     if "://" in place:
         return place.partition("://")[0], place, dict(options)
     loaded = config.load()
@@ -96,6 +105,6 @@ def _driver(name: str, url: str | None, options: Mapping[str, Any]) -> StorageDr
 def _seconds(key: str, value: Any) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise UsageError(f"{key} is a number of seconds, more than 0.")
     return float(value)
