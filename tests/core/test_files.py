@@ -1,6 +1,7 @@
 """Files: what is refused at once, what is told when reading fails, and from where they can be read."""
 
 import asyncio
+import io
 import os
 import pickle
 import threading
@@ -181,6 +182,15 @@ def test_a_stream_that_gives_no_bytes_or_breaks_is_an_input_error(tmp_path):
         sent(File.from_stream(breaking()))
     with pytest.raises(InputError, match="closed file"):
         sent(closing)
+
+
+@pytest.mark.parametrize("stream", [lambda: io.BytesIO(b"abc"), lambda: iter([b"abc"])], ids=["file", "iterator"])
+def test_a_stream_is_not_taken_for_empty_when_it_is_read_once_more(stream):
+    file = File.from_stream(stream())
+    assert sent(file) == b"abc"
+    for use in (file.read, lambda: sent(file)):
+        with pytest.raises(InputError, match="can be read only once, and this one was"):
+            use()
 
 
 def test_silent_streams_keep_nobody_else_from_the_disk_and_the_names():

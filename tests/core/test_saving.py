@@ -120,6 +120,12 @@ def test_a_disk_that_fills_up_leaves_no_half_of_a_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_path_that_ends_as_a_folder_does_is_taken_for_no_file(tmp_path):
+    with pytest.raises(NotADirectoryError, match="make it first"):
+        File.from_bytes(b"x").save(f"{tmp_path}/results/")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_is_not_there_is_the_disks_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         named("a").save(tmp_path / "none" / "a")

@@ -98,6 +98,9 @@ def test_a_folder_stands_for_the_list_of_its_files(svc, tmp_path):
         svc.count(fs=tmp_path / "inner")
     with pytest.raises(InputError, match="is a folder; name a file in it"):
         svc.told(f=tmp_path)
+    for none in (tmp_path / "a.txt", "no-folder/"):
+        with pytest.raises(InputError, match="is no folder; give a folder, or a list of files"):
+            svc.count(fs=none)
 
 
 def test_an_empty_file_is_a_file(svc, tmp_path):

@@ -207,7 +207,7 @@ def test_an_address_is_signed_for_getting_and_storing_alone(place, method):
 
 
 def test_a_bucket_cannot_be_opened_for_longer_addresses_than_it_signs(s3_place):
-    with pytest.raises(errors.UsageError, match=r"link_s is 691200; .* at most 604,800"):
+    with pytest.raises(errors.UsageError, match=r"link_s is 691,200; .* at most 604,800"):
         s3_place.open(link_s=8 * 24 * 3600)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 from urllib.parse import urlencode
 
@@ -132,12 +132,13 @@ class Base64Body:
                 raise errors.ProtocolError(f"The service sent a file that is not base64: {error}.") from error
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(slots=True, repr=False)
 class StreamBody:
     """An open binary file or an iterator of bytes; read once, so never sent twice."""
 
     source: Any
     length: int | None = None
+    _read: bool = field(default=False, init=False)
 
     repeatable = False
 
@@ -145,8 +146,12 @@ class StreamBody:
         """The source's bytes, each piece read on a thread of its own, since the source may stay silent for ever.
 
         Raises:
-            InputError: The source raised, gave something else than bytes, or has another length than it said.
+            InputError: The source was read before, raised, gave something else than bytes, or has another length than
+                it said.
         """
+        if self._read:
+            raise errors.InputError("A stream can be read only once, and this one was; give its path or its bytes.")
+        self._read = True
         size = 0
         async for chunk in self._pieces():
             size += len(chunk)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ValidationInfo
 
 from farcall import intake, media
+from farcall.errors import InputError
 from farcall.files import LOCAL, File
 from farcall.files_async import AsyncFile
 
@@ -57,9 +58,11 @@ def with_folders(kind: Any) -> Any:
 
 def _opened(value: Any, info: ValidationInfo) -> Any:
     """The files of a folder, where a folder was given; a text from elsewhere is never one."""
-    if isinstance(value, str | os.PathLike) and info.context == LOCAL and Path(value).is_dir():
-        return [File(file) for file in intake.folder(value)]
-    return value
+    if not isinstance(value, str | os.PathLike) or info.context != LOCAL:
+        return value
+    if not Path(value).is_dir():
+        raise InputError(f"{str(value)!r} is no folder; give a folder, or a list of files")
+    return [File(file) for file in intake.folder(value)]
 
 
 def with_file_params(parameters: Mapping[str, Any], file_params: Mapping[str, Any]) -> dict[str, Any]:

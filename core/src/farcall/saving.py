@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -20,6 +21,7 @@ from farcall.wire import base_name
 BATCH_BYTES: Final = 1 << 20
 """How much is written at a time, while the next bytes come in."""
 
+SEPARATORS: Final = (os.sep, os.altsep or os.sep)
 _FOREIGN: Final = re.compile(r'[<>:"|?*]')
 _DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -42,6 +44,8 @@ async def save(
     """
     path = Path(target)
     into_folder = await threads.run(path.is_dir)
+    if not into_folder and os.fspath(target).endswith(SEPARATORS):
+        raise NotADirectoryError(errno.ENOTDIR, "there is no such folder; make it first", os.fspath(target))
     folder = path if into_folder else path.parent
     part = folder / f".{secrets.token_hex(8)}.part"
     stream = await threads.opened(lambda: part.open("xb"), _discard)  # with the mode any new file gets
