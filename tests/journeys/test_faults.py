@@ -5,6 +5,7 @@ import contextlib
 import json
 import threading
 import time
+from collections import Counter
 
 import farcall
 import pytest
@@ -76,6 +77,24 @@ def test_a_service_too_ill_to_describe_itself_is_told_from_an_unknown_one(raw_se
     server = raw_server(always(answer(status, {"detail": "not today"})))
     with pytest.raises(error, match=f"answered {status} to GET .*not today"):
         farcall.connect(server.url, **options)
+    asked = Counter(path for _, path, _, _ in server.requests)
+    first, *others = asked.values()
+    assert first == 3
+    assert set(others) <= {1}  # no place is tried so often once one has failed however often it was asked
+    assert (others == []) == (status == 429 or options == {"provider": "fasttaskapi"})
+
+
+def test_a_service_that_fails_at_one_place_is_described_at_another(raw_server):
+    document = {"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {"/add": {"get": {}}}}
+
+    async def handler(request, writer):
+        found = request[1] == "/swagger.json"
+        writer.write(answer(200, document) if found else answer(500, b"oops", "text/html"))
+        await writer.drain()
+        return True
+
+    with farcall.connect(raw_server(handler).url) as svc:
+        assert list(svc.endpoints) == ["add"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -23,6 +24,7 @@ from farcall.hookspecs import Flow
 from farcall.jobs import Recognition, Step
 from farcall.keys import find_key
 from farcall.provider import Provider, provider
+from farcall.replies import PASSING, TOO_MANY
 from farcall.sources import Wish
 from farcall.spec import EndpointSpec, ServiceSpec, unique_names
 from farcall.wire import Document, Request, Response, Sender, join, origin, without_query
@@ -35,6 +37,21 @@ DESCRIPTION_S: Final = 60.0
 """How long a service's description may take to come in, however steadily it drips."""
 
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What a service has said while its description was looked for, by all providers together.
+
+    Args:
+        answers: Address to the answer to a plain GET.
+        failing: Whether a place failed however often it was asked; the others are asked once then.
+        refusal: A place that refuses us as too much; no other is asked then.
+    """
+
+    answers: dict[str, Response] = field(default_factory=dict)
+    failing: bool = False
+    refusal: tuple[Request, Response] | None = None
 
 
 async def open_engine(wish: Wish) -> tuple[Engine, ServiceSpec]:
@@ -60,7 +77,7 @@ async def _opened(wish: Wish, sender: Sender) -> tuple[Engine, ServiceSpec]:
     engine = await _engine(provider(wish.binding.provider), wish.binding, sender, wish.api_key)
     document = wish.document or await _own_document(engine)
     if document is None and not engine.binding.endpoints:
-        document = await _discovered(engine, {})
+        document = await _discovered(engine, _Asked())
     return engine, await _described(engine, document, wish.api_key)
 
 
@@ -127,7 +144,7 @@ async def _recognised(wish: Wish, sender: Sender) -> tuple[Engine, ServiceSpec]:
         engine = await _engine(best[0], binding, sender, wish.api_key)
         document = wish.document or await _own_document(engine)
         if document is None and not engine.binding.endpoints:
-            document = await _discovered(engine, {})
+            document = await _discovered(engine, _Asked())
         return engine, await _described(engine, document, wish.api_key)
     found = await _documents(wish, best or candidates, sender)
     ranked = [(c.provider.recognise(wish.url, document), c, document) for c, document in found if document]
@@ -173,13 +190,13 @@ def _candidates(wish: Wish) -> list[Provider]:
 async def _documents(
     wish: Wish, candidates: Iterable[Provider], sender: Sender
 ) -> list[tuple[Engine, Document | None]]:
-    answers: dict[str, Response] = {}
+    asked = _Asked()
     found: list[tuple[Engine, Document | None]] = []
     reason: FarcallError | None = None
     for candidate in candidates:
         engine = await _engine(candidate, Binding(provider=candidate.name, **wish.options), sender, wish.api_key)
         try:
-            document = wish.document or await _own_document(engine) or await _discovered(engine, answers)
+            document = wish.document or await _own_document(engine) or await _discovered(engine, asked)
         except (Unreachable, Refused, ServerFault, KeyMissing) as error:
             reason = error
             continue
@@ -252,7 +269,7 @@ async def _patiently(engine: Engine, coming: Awaitable[T]) -> T:
         raise Unreachable(f"{engine.origin} has not sent its description within {DESCRIPTION_S:g} s.") from None
 
 
-async def _discovered(engine: Engine, answers: dict[str, Response]) -> Document | None:
+async def _discovered(engine: Engine, asked: _Asked) -> Document | None:
     """Run a provider's discovery; equal GETs of several providers are sent once.
 
     Raises:
@@ -262,32 +279,41 @@ async def _discovered(engine: Engine, answers: dict[str, Response]) -> Document 
     if flow is None:
         return None
     refused: list[tuple[Request, Response]] = []
-    document = await _patiently(engine, engine.courier.run(_sharing(flow, answers, refused), Step.DISCOVER))
-    if document is None and refused:
-        request, answer = refused[0]
+    document = await _patiently(engine, engine.courier.run(_sharing(flow, asked, refused), Step.DISCOVER))
+    if document is None and (asked.refusal or refused):
+        request, answer = asked.refusal or refused[0]
         raise engine.courier.refusal(request, answer, Step.DISCOVER) or AssertionError(answer)
     return document
 
 
 def _sharing(
-    flow: Flow[Document | None], answers: dict[str, Response], refused: list[tuple[Request, Response]]
+    flow: Flow[Document | None], asked: _Asked, refused: list[tuple[Request, Response]]
 ) -> Flow[Document | None]:
-    """The flow, its plain GETs answered with what another provider's were; what was refused is noted."""
+    """The flow, its plain GETs answered with what another provider's were; what was refused is noted.
+
+    It ends without a document where the service says that it was asked too often: each further place would be told so.
+    """
     try:
         request = next(flow)
-        while True:
+        while asked.refusal is None:
             plain = request.method == "GET" and not request.headers.keys() - {"accept"}
-            answer = answers.get(request.url) if plain else None
+            answer = asked.answers.get(request.url) if plain else None
             if answer is None:
-                answer = yield request
+                answer = yield replace(request, repeatable=request.repeatable and not asked.failing)
                 if plain:
-                    answers[request.url] = answer
+                    asked.answers[request.url] = answer
             if answer.status in WITHHELD:
                 refused.append((request, answer))
+            asked.failing |= answer.status in PASSING
+            if answer.status == TOO_MANY and request.method == "GET":
+                asked.refusal = (request, answer)
             request = flow.send(answer)
     except StopIteration as end:
         found: Document | None = end.value
         return found
+    finally:
+        flow.close()
+    return None
 
 
 async def _described(engine: Engine, document: Document | None, api_key: str | None) -> ServiceSpec:
