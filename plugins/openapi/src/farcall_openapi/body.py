@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from farcall.files import File
+from farcall.filetypes import mentions_file
 from farcall.schemas import is_file, resolve, to_type
 from farcall.spec import REQUIRED, Parameter, Place
 
 from farcall_openapi import media
 from farcall_openapi.conforming import conforming
 from farcall_openapi.draft import Draft
-from farcall_openapi.filetype import as_text, holds_file
+from farcall_openapi.filetype import as_text
 from farcall_openapi.media import Form
 from farcall_openapi.parameters import STYLES, Style
 from farcall_openapi.shape import MalformedError, each, members, schema_of, text
@@ -95,7 +96,7 @@ def _offer(media_type: str, raw: Any, root: Mapping[str, Any]) -> Chosen:
 
 def _carries_file(chosen: Chosen, root: Mapping[str, Any]) -> bool:
     made = properties(chosen.schema, root)
-    return made is not None and any(holds_file(_type(chosen, n, s, root)) for n, s in made.properties.items())
+    return made is not None and any(mentions_file(_type(chosen, n, s, root)) for n, s in made.properties.items())
 
 
 # --- an object's properties ---------------------------------------------------------------------------------
@@ -142,7 +143,7 @@ def _add_properties(draft: Draft, chosen: Chosen, made: Properties, root: Mappin
         if said.get("readOnly") is True or raw is False:
             continue
         kind = _type(chosen, name, raw, root)
-        place = Place.FILE if holds_file(kind) else _PLACES[chosen.form]
+        place = Place.FILE if mentions_file(kind) else _PLACES[chosen.form]
         must = required and name in made.required
         kind = conforming(kind, raw, root)
         parameter = Parameter(kind, default=REQUIRED if must else said.get("default"), place=place, doc=_doc(said))
@@ -164,7 +165,7 @@ def _by_encoding(chosen: Chosen, name: str, kind: Any) -> Any:
     """A part said to be `image/png` is a file, also where 3.1 leaves its schema empty."""
     said = text(members(chosen.encoding.get(name, {}), "an encoding").get("contentType"))
     binary = said and not media.is_json(said) and not said.startswith("text/")
-    if not binary or holds_file(kind):
+    if not binary or mentions_file(kind):
         return kind
     return File if kind in (Any, str) else kind
 
@@ -188,7 +189,7 @@ def _part_style(chosen: Chosen, name: str) -> Style | None:
 def _add_whole(draft: Draft, chosen: Chosen, parameter: Parameter, root: Mapping[str, Any]) -> None:
     kind = _raw_type(chosen, root) if chosen.form is Form.RAW else as_text(to_type(chosen.schema, root))
     kind = kind if chosen.form is Form.RAW else conforming(kind, chosen.schema, root)
-    place = Place.FILE if holds_file(kind) else _PLACES[chosen.form]
+    place = Place.FILE if mentions_file(kind) else _PLACES[chosen.form]
     whole = Parameter(kind, default=parameter.default, place=place, doc=parameter.doc)
     draft.traits["body_argument"] = draft.add("body", whole, prefix="body")
 

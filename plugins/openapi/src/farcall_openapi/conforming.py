@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from farcall.arguments import without_numpy
+from farcall.filetypes import mentions_file
 from farcall.schemas import resolve
 from pydantic import AfterValidator
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from farcall_openapi.filetype import holds_file
 from farcall_openapi.jsonschema import standard
 
 _TELLS_NOTHING: Final = frozenset(
@@ -28,7 +28,7 @@ def conforming(kind: Any, schema: Any, root: Mapping[str, Any]) -> Any:
         schema: The schema.
         root: The document.
     """
-    if isinstance(schema, bool) or holds_file(kind):
+    if isinstance(schema, bool) or mentions_file(kind):
         return kind
     said = resolve(schema, root)
     if not set(said) - _TELLS_NOTHING or (_is_scalar(kind) and "pattern" not in said):

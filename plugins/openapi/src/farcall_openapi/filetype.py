@@ -1,4 +1,4 @@
-"""Files inside Python types: whether one is there, and the type with text in its place."""
+"""Python types with text in the place of files."""
 
 from __future__ import annotations
 
@@ -6,15 +6,7 @@ import types
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from farcall.files import File
-
-
-def holds_file(kind: Any) -> bool:
-    """Whether a value of this type is or holds a file.
-
-    >>> holds_file(list[File]), holds_file(list[str])
-    (True, False)
-    """
-    return kind is File or any(holds_file(part) for part in get_args(kind))
+from farcall.filetypes import mentions_file
 
 
 def as_text(kind: Any) -> Any:
@@ -25,7 +17,7 @@ def as_text(kind: Any) -> Any:
     """
     if kind is File:
         return str
-    if not holds_file(kind):
+    if not mentions_file(kind):
         return kind
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Annotated:

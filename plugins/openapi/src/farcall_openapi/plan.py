@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
+from farcall.filetypes import mentions_file
 from farcall.spec import EndpointSpec, Parameter, Place
 
 from farcall_openapi import media
-from farcall_openapi.filetype import holds_file
 from farcall_openapi.parameters import Slot, Style, usual
 
 BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -88,7 +88,7 @@ def _place(endpoint: EndpointSpec, name: str, parameter: Parameter) -> Place:
         return Place.PATH
     if endpoint.method in BODILESS:
         return Place.QUERY
-    return Place.FILE if holds_file(parameter.type) else Place.JSON
+    return Place.FILE if mentions_file(parameter.type) else Place.JSON
 
 
 def _body(places: Mapping[str, Place]) -> str:
