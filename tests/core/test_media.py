@@ -50,6 +50,14 @@ def studio(serve):
     def text(value: str) -> str:
         return value
 
+    @app.task_endpoint("/shapes")
+    def shapes(imgs: list[ImageFile], more: ImageFile | None = None) -> list:
+        return [img.to_np_array().shape for img in [*imgs, *([more] if more else [])]]
+
+    @app.task_endpoint("/samples")
+    def samples(sound: AudioFile) -> str:
+        return sound.content_type
+
     return serve(app).url
 
 
@@ -116,6 +124,15 @@ def test_parameters_of_a_discovered_service_can_be_said_to_be_media(studio):
     ):
         with pytest.raises(ConfigError, match=sentence):
             farcall.connect(studio, file_params=wrong)
+
+
+def test_an_array_is_what_the_functions_own_annotation_takes(studio):
+    with farcall.connect(studio) as svc:
+        assert svc.shapes(imgs=[PIXELS, PIXELS], more=PIXELS) == [[4, 4, 3]] * 3
+        assert svc.samples(sound=np.zeros(100, np.float32)) == "audio/wav"
+        with pytest.raises(InputError, match="no image"):
+            svc.shapes(imgs=[np.zeros(3)])
+        assert "imgs: list[farcall.File]" in repr(svc.shapes)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, SchemaValidator, to_jsonable_python
 from typing_extensions import TypedDict
 
+from farcall import media
 from farcall.errors import InputError, PluginError
 from farcall.files import LOCAL, File
 from farcall.files_async import AsyncFile
@@ -144,7 +145,7 @@ def _python_parameter(name: str, parameter: Parameter, *, by_name: bool) -> insp
 
 
 def _annotation(parameter: Parameter) -> Any:
-    kind = shown(parameter.type)
+    kind = media.bare(parameter.type) if mentions_file(parameter.type) else shown(parameter.type)
     return kind if parameter.default is not None or kind is Any else kind | None
 
 

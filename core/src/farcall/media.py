@@ -47,6 +47,10 @@ class Kind(StrEnum):
     VIDEO = "VideoFile"
 
 
+BY_TYPE: Final = {"image": Kind.IMAGE, "audio": Kind.AUDIO, "video": Kind.VIDEO}
+"""The first half of a media type to the kind that it is of."""
+
+
 def __getattr__(name: str) -> Any:
     """One of media-toolkit's classes."""
     if name in set(Kind):
@@ -95,6 +99,36 @@ def as_files(kind: Any) -> Any:
     if not parts or typing.get_origin(kind) is typing.Literal:
         return kind
     changed = tuple(as_files(part) for part in parts)
+    return kind if changed == parts else _rebuilt(kind, changed)
+
+
+def kind_said(content_type: str) -> Kind | None:
+    """The kind of media that a content type says, or several with commas; None if none, or several kinds.
+
+    >>> kind_said("image/png, image/*")
+    <Kind.IMAGE: 'ImageFile'>
+    """
+    first, *others = {part.strip().partition("/")[0].lower() for part in content_type.split(",")}
+    return None if others else BY_TYPE.get(first)
+
+
+def taking(kind: Any, taken: Kind) -> Any:
+    """A type of files that takes media of a kind wherever it takes a file: `list[File]` becomes that of images."""
+    from farcall.files import File
+
+    if kind is File:
+        return Annotated[File, Taking(taken)]
+    parts = typing.get_args(kind)
+    changed = tuple(taking(part, taken) for part in parts)
+    return kind if changed == parts else _rebuilt(kind, changed)
+
+
+def bare(kind: Any) -> Any:
+    """A type of files as a reader wants it, without its marks: `list[File]`."""
+    parts = typing.get_args(kind)
+    if typing.get_origin(kind) is Annotated:
+        return bare(parts[0])
+    changed = tuple(map(bare, parts))
     return kind if changed == parts else _rebuilt(kind, changed)
 
 
@@ -214,7 +248,7 @@ async def media_file(file: AsyncFile, kind: Kind | None = None) -> Any:
     toolkit = await threads.run(needed, TOOLKIT)
     first = file.media_type.partition("/")[0]
     name = safe_name(file.name)
-    made = getattr(toolkit, kind or _BY_TYPE.get(first, Kind.ANY))(file_name=name, content_type=file.media_type)
+    made = getattr(toolkit, kind or BY_TYPE.get(first, Kind.ANY))(file_name=name, content_type=file.media_type)
     if isinstance(file.value.body, PathBody):
         return await threads.run(made.from_file, file.value.body.path)
     if file.size is not None and file.size <= HELD_BYTES:
@@ -222,9 +256,6 @@ async def media_file(file: AsyncFile, kind: Kind | None = None) -> Any:
     folder = Path(await threads.run(tempfile.mkdtemp, prefix="farcall-media-"))
     weakref.finalize(made, shutil.rmtree, folder, ignore_errors=True)
     return await threads.run(made.from_file, str(await file.save(folder)))
-
-
-_BY_TYPE: Final = {"image": Kind.IMAGE, "audio": Kind.AUDIO, "video": Kind.VIDEO}
 
 
 async def given(value: Any, kind: Kind) -> Any:

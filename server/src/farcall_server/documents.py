@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from farcall import media
 from farcall.spec import EndpointSpec, Place, unique_names
 from farcall_fasttaskapi.envelope import MEDIA_TYPE, VERSION
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -33,6 +34,8 @@ AS_TEXTS: Final = (
     '{"file_name": …, "content_type": …, "content": …}.'
 )
 """What is said of a body that holds files, and described as multipart alone."""
+
+MEDIA: Final = {kind: f"{first}/*" for first, kind in media.BY_TYPE.items()}
 
 KEY_SCHEME: Final = "ApiKey"
 
@@ -240,9 +243,17 @@ def _body(signature: Signature, arguments: Mapping[str, Any]) -> dict[str, Any] 
         schema["required"] = required
     schema["additionalProperties"] = arguments.get("additionalProperties", True)
     if signature.takes_files:
-        content = {"multipart/form-data": {"schema": schema}}
-        return {"required": bool(required), "description": AS_TEXTS, "content": content}
+        form: dict[str, Any] = {"schema": schema}
+        if encoding := _encoding(signature, properties):
+            form["encoding"] = encoding
+        return {"required": bool(required), "description": AS_TEXTS, "content": {"multipart/form-data": form}}
     return {"required": bool(required), "content": {each: {"schema": schema} for each in _WITHOUT_FILES}}
+
+
+def _encoding(signature: Signature, names: Container[str]) -> dict[str, Any]:
+    """What the parts with pictures, sounds and films are: `image/*`; a caller makes a picture of an array then."""
+    kinds = {name: media.kind_of(kind.type) for name, kind in signature.file_kinds.items() if name in names}
+    return {name: {"contentType": MEDIA[kind]} for name, kind in kinds.items() if kind in MEDIA}
 
 
 # --- answers -------------------------------------------------------------------------------------------------------

@@ -2,9 +2,12 @@
 
 import asyncio
 
+import numpy as np
 import pytest
+from farcall.arguments import Checker
 from farcall.errors import InputError, UsageError
 from farcall.files import File
+from farcall.media import bare
 from farcall.spec import REQUIRED, Place
 from farcall.wire import FileValue
 
@@ -191,6 +194,16 @@ def test_a_part_of_multipart_says_what_its_encoding_says(bind_operation, value, 
     assert written in sent(service.request("op", a=value))
 
 
+def test_a_part_that_is_said_to_be_a_picture_takes_an_array_as_one(bind_operation):
+    binary = {"type": "string", "format": "binary"}
+    parts = {"properties": {"one": binary, "any": binary, "many": {"type": "array", "items": binary}}}
+    encoding = {"one": {"contentType": "image/png, image/jpeg"}, "many": {"contentType": "image/*"}}
+    service = bind_operation(typed(parts, "multipart/form-data", encoding=encoding))
+    pixels = np.zeros((2, 2, 3), np.uint8)
+    taken = Checker(service.endpoint("op")).check((), {"one": pixels, "any": pixels, "many": [pixels]})
+    assert [taken["one"].name, taken["any"].name, taken["many"][0].name] == ["image.png", "array.npy", "image.png"]
+
+
 @pytest.mark.parametrize(
     ("media_type", "lost"),
     [
@@ -210,7 +223,7 @@ def test_a_part_said_to_be_a_picture_is_a_file(bind_operation, file, schema):
     encoding = {"photo": {"contentType": "image/png, image/jpeg"}}
     service = bind_operation(typed({"properties": {"photo": schema}}, "multipart/form-data", encoding=encoding))
     parameter = service.endpoint("op").parameters["photo"]
-    assert (parameter.type, parameter.place) == (File, Place.FILE)
+    assert (bare(parameter.type), parameter.place) == (File, Place.FILE)
     assert b"Content-Type: image/png" in sent(service.request("op", photo=file()))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Optional
 from urllib.parse import urlsplit
 
-from farcall import schemas, wire
+from farcall import media, schemas, wire
 from farcall.binding import Binding
 from farcall.files import File
 from farcall.hookspecs import Flow
@@ -213,12 +213,14 @@ class _Body:
         is_json: Whether it is JSON, else a form.
         root: The document.
         required: Whether it must be there.
+        said: Name of a part to the content type it is said to have.
     """
 
     schema: Json
     is_json: bool
     root: Json
     required: bool
+    said: Mapping[str, str]
 
     @classmethod
     def of(cls, operation: Json, root: Json) -> _Body:
@@ -229,7 +231,8 @@ class _Body:
         if content and not kind:
             raise ValueError(f"its body is {', '.join(content)}, which is not sent")
         schema = _flat(_mapping(_mapping(content, kind), "schema"), root)
-        return cls(schema, kind == _JSON, root, declared.get("required") is True)
+        said = {name: _text(raw, "contentType") for name, raw in _mapping(_mapping(content, kind), "encoding").items()}
+        return cls(schema, kind == _JSON, root, declared.get("required") is True, said)
 
     @property
     def root_name(self) -> str:
@@ -246,7 +249,8 @@ class _Body:
         for name, raw in _mapping(self.schema, "properties").items():
             schema = raw if isinstance(raw, Mapping) else {}
             if name != "job_progress":  # given by the server; an old one may list it
-                yield _parameter(name, schema, self.root, place=place, required=name in needed)
+                said = self.said.get(name, "")
+                yield _parameter(name, schema, self.root, place=place, required=name in needed, said=said)
 
 
 def _flat(schema: Json, root: Json) -> Json:
@@ -261,9 +265,14 @@ def _flat(schema: Json, root: Json) -> Json:
     return {**schema, "properties": properties, "required": required}
 
 
-def _parameter(name: str, schema: Json, root: Json, *, place: Place | None, required: bool) -> tuple[str, Parameter]:
+def _parameter(
+    name: str, schema: Json, root: Json, *, place: Place | None, required: bool, said: str = ""
+) -> tuple[str, Parameter]:
     """A parameter under its Python name; its own name is kept as the alias if they differ."""
     kind = _file_type(schema, root)
+    taken = media.kind_said(said) or _media(schema, root)
+    if kind is not None and taken is not None:
+        kind = media.taking(kind, taken)
     place = Place.FILE if kind is not None and place is not Place.JSON else place
     resolved = schemas.resolve(schema, root)
     plain = name if name.isidentifier() else python_name(name)
@@ -294,6 +303,20 @@ def _file_type(schema: Json, root: Json, depth: int = 0) -> Any:
     kind = list[File] if list[File] in kinds else File if File in kinds else None
     nullable = any(isinstance(part, Mapping) and part.get("type") == "null" for part in variants)
     return Optional[kind] if kind is not None and nullable else kind  # noqa: UP045 - made at run time
+
+
+def _media(schema: Json, root: Json, depth: int = 0) -> media.Kind | None:
+    """The kind of media that the model of a file is marked with; None if with none."""
+    resolved = schemas.resolve(schema, root)
+    if (name := _text(resolved, "x-media-type")) in set(media.BY_TYPE.values()):
+        return media.Kind(name)
+    if depth > _DEEPEST:
+        return None
+    parts = [
+        _mapping(resolved, "items"),
+        *(part for key in ("anyOf", "oneOf", "allOf") for part in _list(resolved, key)),
+    ]
+    return next(filter(None, (_media(part, root, depth + 1) for part in parts if part)), None)
 
 
 def _security(content: Json) -> Iterator[SecurityScheme]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from farcall.files import File
 from farcall.filetypes import mentions_file
+from farcall.media import kind_said, taking
 from farcall.schemas import is_file, resolve, to_type
 from farcall.spec import REQUIRED, Parameter, Place
 
@@ -162,12 +163,12 @@ def _type(chosen: Chosen, name: str, raw: Any, root: Mapping[str, Any]) -> Any:
 
 
 def _by_encoding(chosen: Chosen, name: str, kind: Any) -> Any:
-    """A part said to be `image/png` is a file, also where 3.1 leaves its schema empty."""
+    """A part said to be `image/png` is a file, also where 3.1 leaves its schema empty, and takes pictures."""
     said = text(members(chosen.encoding.get(name, {}), "an encoding").get("contentType"))
-    binary = said and not media.is_json(said) and not said.startswith("text/")
-    if not binary or mentions_file(kind):
-        return kind
-    return File if kind in (Any, str) else kind
+    if said and not media.is_json(said) and not said.startswith("text/") and kind in (Any, str):
+        kind = File
+    taken = kind_said(said)
+    return kind if taken is None else taking(kind, taken)
 
 
 def _part_style(chosen: Chosen, name: str) -> Style | None:
