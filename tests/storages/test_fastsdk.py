@@ -116,6 +116,31 @@ def test_a_service_client_sends_large_files_through_the_storage(s3_place, serve,
     assert fetched(large["img"]) == b"x" * 1001
 
 
+@pytest.mark.parametrize("threshold", [-1, True, "10", float("nan")])
+def test_a_service_client_with_a_threshold_that_is_none_says_so(threshold):
+    with pytest.raises(errors.UsageError, match="number of megabytes, 0 or more"):
+        ServiceClient("localhost:1", upload_to_cloud_storage_threshold_mb=threshold)
+    with pytest.raises(errors.UsageError, match="cloud_storage= is what create_cloud_storage"):
+        ServiceClient("localhost:1", cloud_storage="s3://bucket")
+
+
+def test_the_readmes_service_client_takes_pictures(serve):
+    import numpy as np
+    from farcall_compat.fastsdk import ImageFile
+    from farcall_server import FastTaskAPI, File
+
+    app = FastTaskAPI()
+
+    @app.task_endpoint("/api/add_face")
+    def add_face(face_name: str, img: File) -> list:
+        return [face_name, img.name, img.media_type]
+
+    client = ServiceClient(service_url=f"{serve(app).url}/api".removeprefix("http://"))
+    client.add_endpoint(endpoint_route="add_face", post_params={"face_name": str}, file_params={"img": ImageFile})
+    with client.connect() as svc:
+        assert svc.add_face(face_name="harry", img=np.zeros((2, 2, 3), np.uint8)) == ["harry", "image.png", "image/png"]
+
+
 def test_a_service_client_without_an_address_says_what_is_missing():
     with pytest.raises(errors.UsageError, match="service_url="):
         ServiceClient(upload_to_cloud_storage_threshold_mb=10).connect()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 import farcall
+from farcall import media
 from farcall.errors import UsageError
 from farcall.spec import Place
 
@@ -143,6 +145,9 @@ class ServiceClient:
         cloud_storage: Where large files go; None: nowhere, all travel inline.
         upload_to_cloud_storage_threshold_mb: What is larger goes there, in MB (1,000,000 bytes); None: only what is
             above the host's own limit.
+
+    Raises:
+        UsageError: The storage is none, or the threshold no number of megabytes.
     """
 
     def __init__(
@@ -156,8 +161,9 @@ class ServiceClient:
         self._service_url = service_url
         self._api_key = api_key
         self._storage = cloud_storage
-        mb = upload_to_cloud_storage_threshold_mb
-        self._threshold_bytes = None if mb is None else int(mb * MB)
+        if not isinstance(cloud_storage, CloudStorage | None):
+            raise UsageError("cloud_storage= is what create_cloud_storage(…) or AzureBlobStorage(…) returns.")
+        self._threshold_bytes = _bytes(upload_to_cloud_storage_threshold_mb)
         self._endpoints: list[farcall.EndpointSpec] = []
 
     def add_endpoint(
@@ -174,12 +180,13 @@ class ServiceClient:
             endpoint_route: Its path: `add_face`.
             get_params: Name to type, for what goes into the query.
             post_params: Name to type, for what goes into the body.
-            file_params: Names of the files; their types do not matter.
+            file_params: Name to `bytes`, or to media-toolkit's `ImageFile` and the like.
         """
         query = {name: farcall.Parameter(kind, place=Place.QUERY) for name, kind in (get_params or {}).items()}
-        files = dict.fromkeys(file_params or {}, farcall.File)
-        parameters = {**query, **(post_params or {}), **files}
-        self._endpoints.append(farcall.EndpointSpec(path=f"/{endpoint_route.lstrip('/')}", parameters=parameters))
+        files = {name: farcall.File if kind is bytes else kind for name, kind in (file_params or {}).items()}
+        path = f"/{endpoint_route.lstrip('/')}"
+        parameters = {**query, **(post_params or {})}
+        self._endpoints.append(farcall.EndpointSpec(path=path, parameters=parameters, file_params=files))
 
     def connect(self) -> farcall.Service:
         """Connect to the service; without endpoints described here, to those it describes itself.
@@ -197,6 +204,21 @@ class ServiceClient:
             storage=storage,
             upload_threshold_bytes=self._threshold_bytes,
         )
+
+
+def __getattr__(name: str) -> Any:
+    """media-toolkit's classes, which fastSDK re-exports: `from farcall_compat.fastsdk import ImageFile`."""
+    if name in set(media.Kind):
+        return getattr(media, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _bytes(mb: float | None) -> int | None:
+    if mb is None:
+        return None
+    if isinstance(mb, bool) or not isinstance(mb, int | float) or not 0 <= mb < math.inf:
+        raise UsageError(f"upload_to_cloud_storage_threshold_mb= is a number of megabytes, 0 or more, not {mb!r}.")
+    return int(mb * MB)
 
 
 def _names_a_container(sas: str | None) -> bool:

@@ -167,6 +167,10 @@ def _by_encoding(chosen: Chosen, name: str, kind: Any) -> Any:
     said = text(members(chosen.encoding.get(name, {}), "an encoding").get("contentType"))
     if said and not media.is_json(said) and not said.startswith("text/") and kind in (Any, str):
         kind = File
+    return _of_media(kind, said)
+
+
+def _of_media(kind: Any, said: str) -> Any:
     taken = kind_said(said)
     return kind if taken is None else taking(kind, taken)
 
@@ -201,7 +205,7 @@ def _raw_type(chosen: Chosen, root: Mapping[str, Any]) -> Any:
     if plain.startswith("text/") or plain.endswith(("xml", "yaml")):
         return str
     bytes_like = plain == "application/octet-stream" or plain.startswith(("image/", "audio/", "video/"))
-    return File if bytes_like or not schema or is_file(schema) else str
+    return _of_media(File, plain) if bytes_like or not schema or is_file(schema) else str
 
 
 def _doc(schema: Mapping[str, Any]) -> str | None:
