@@ -51,6 +51,48 @@ def test_an_upload_goes_on_after_its_process_was_killed(place, film):
     assert place.unfinished() == []
 
 
+def uploading(place, proxy, film, level):
+    """Another process that uploads a film, and says the address; its log goes to stderr."""
+    told = json.dumps({**place.options, **place.through(proxy)})
+    program = (
+        "import json, logging, sys, farcall\n"
+        "logging.basicConfig(level=sys.argv[4])\n"
+        "with farcall.open_storage(sys.argv[1], **json.loads(sys.argv[2])) as storage:\n"
+        "    print(storage.upload(sys.argv[3]))\n"
+    )
+    command = [sys.executable, "-c", program, place.address, told, str(film), level]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+
+
+@pytest.mark.parametrize("end", ["ends", "is killed"])
+def test_a_process_that_uploads_what_another_does_waits_for_it(place, film, end):
+    proxy = place.between()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(asked):
+        if asked.part is not None and (end == "ends" or asked.part > 3):
+            begun.set()
+            go_on.wait(60)
+
+    proxy.rule = hold
+    with uploading(place, proxy, film, "WARNING") as first:
+        assert begun.wait(60)
+        with uploading(place, proxy, film, "INFO") as second:
+            assert any("another process has stored film.mp4" in line for line in second.stderr)
+            if end == "is killed":
+                first.kill()
+                first.wait()
+            go_on.set()
+            url, _ = second.communicate()
+        first.communicate()
+    assert (first.returncode == 0, second.returncode) == (end == "ends", 0)
+    assert httpx.get(url.strip()).content == film.read_bytes()
+    if end == "ends":
+        assert proxy.parts == [1, 2, 3, 4, 5]
+    assert len(place.stored()) == 1
+    assert place.unfinished() == []
+
+
 def test_a_file_that_changed_since_is_sent_anew(place, film):
     proxy = place.between()
     killed_after(place, proxy, film, 3)

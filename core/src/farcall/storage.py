@@ -18,6 +18,7 @@ from farcall.storage_download import StoredBody
 from farcall.storage_driver import StorageDriver, StoredFile
 from farcall.storage_journal import Journal
 from farcall.storage_source import PartSource, source_of
+from farcall.storage_turns import turn
 from farcall.storage_upload import PART_BYTES, Hands, Progress, Upload
 from farcall.wire import FileValue, base_name, without_query
 
@@ -219,7 +220,10 @@ class AsyncStorage:
             if wanted is not None:
                 await self._sent(source, value, wanted, digest, progress, ours=False)
                 return wanted
-            return await self._once(source, value, digest, until, progress)
+            if (source.size or 0) <= PART_BYTES:
+                return await self._once(source, value, digest, until, progress)
+            async with turn(self._journal.folder, f"{self._place} {what}", value.name):
+                return await self._once(source, value, digest, until, progress)
 
     async def _once(
         self, source: PartSource, value: FileValue, digest: str, until: float | None, progress: Progress | None

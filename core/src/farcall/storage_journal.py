@@ -78,6 +78,11 @@ class Journal:
         self._process = os.getpid()
         self._end: weakref.finalize[..., Journal] | None = None
 
+    @property
+    def folder(self) -> Path:
+        """Where it lies, with what else this user's programs remember."""
+        return self._folder
+
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         """The connection, within one transaction; made anew after a fork, whose parent's must not be touched."""
