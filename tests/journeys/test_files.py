@@ -5,6 +5,7 @@ import base64
 import contextlib
 import hashlib
 import io
+import json
 import os
 import pty
 import subprocess
@@ -16,9 +17,10 @@ from pathlib import Path
 import farcall
 import pytest
 from cutting import cutting
-from farcall import File, State, hookimpl, plugins
+from farcall import File, State, cli, hookimpl, plugins
 from farcall.errors import FileError, InputError, JobFailed, Refused
 from farcall_server import FastTaskAPI
+from typer.testing import CliRunner
 
 from journeys.test_faults import always, answer
 
@@ -369,6 +371,13 @@ def test_a_terminal_shows_what_goes_up_and_what_comes_down(app, serve, tmp_path)
     assert Path(path).read_bytes() == BIG * 8
     assert held.taking.is_set()
     assert held.giving.is_set()
+
+
+def test_a_folder_is_given_in_a_shell_too(served, tmp_path):
+    for name in ("b.txt", "a.txt"):
+        (tmp_path / name).write_text(name)
+    done = CliRunner().invoke(cli.app, ["call", served.url, "count", f"fs=@{tmp_path}"])
+    assert json.loads(done.stdout) == [["a.txt", 5], ["b.txt", 5]]
 
 
 # --- through a storage -------------------------------------------------------------------------------------------

@@ -199,11 +199,12 @@ def _arguments(texts: Sequence[str], spec: EndpointSpec) -> dict[str, Any]:
 
 
 def _value(text: str, *, is_text: bool) -> Any:
-    """`@path` is a file; what a text parameter is given is text; else JSON if it is JSON, and else text."""
+    """`@path` is a file or a folder of them; what a text parameter is given is text; else JSON if it is JSON, or text."""
     from farcall.files import File
 
     if text.startswith("@"):
-        return File.from_path(text[1:])
+        place = Path(text[1:])
+        return place if place.is_dir() else File.from_path(place)
     try:
         return text if is_text else json.loads(text, parse_constant=_no_constant)
     except ValueError:
