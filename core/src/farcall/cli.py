@@ -199,7 +199,7 @@ def _arguments(texts: Sequence[str], spec: EndpointSpec) -> dict[str, Any]:
 
 
 def _value(text: str, *, is_text: bool) -> Any:
-    """`@path` is a file or a folder of them; what a text parameter is given is text; else JSON if it is JSON, or text."""
+    """`@path` is a file or folder; what a text parameter is given is text; else JSON if it is JSON, or text."""
     from farcall.files import File
 
     if text.startswith("@"):
