@@ -71,6 +71,32 @@ def test_a_time_that_is_none_is_told_when_it_is_opened(s3_place, name, seconds):
         s3_place.open(**{name: seconds})
 
 
+@pytest.mark.parametrize("prefix", ["../elsewhere", "a/../b", "a//b", "a\nb"])
+def test_a_prefix_that_leads_elsewhere_is_told_when_it_is_opened(place, prefix):
+    for address, told in ((place.address, {"prefix": prefix}), (f"{place.address}/{prefix}", {})):
+        with pytest.raises(errors.ConfigError, match=r"prefix: .* is no key"):
+            farcall.open_storage(address, **place.options, **told)
+
+
+def test_a_prefix_may_stand_beside_the_address(place):
+    place.open(prefix="/jobs/").upload(b"chips", key="menu.txt")
+    assert place.stored() == ["jobs/menu.txt"]
+
+
+@pytest.mark.parametrize(
+    ("address", "options", "sentence"),
+    [
+        ("s3://kitchen", {"session": 5}, r"session= is a boto3\.Session, not int"),
+        ("azure://kitchen", {"account_url": "http://h/a", "credential": object()}, "a token over https only"),
+        ("azure://kitchen", {"account_url": "https://h/a", "credential": 5}, "credential is wrong"),
+        ("azure://kitchen", {"account_url": "https://h/a", "sas": lambda: None}, "gave NoneType, and no text"),
+    ],
+)
+def test_a_credential_that_is_none_is_told_when_it_is_opened(address, options, sentence):
+    with pytest.raises(errors.ConfigError, match=sentence):
+        farcall.open_storage(address, **options)
+
+
 def test_what_is_no_place_is_told():
     for none in (None, 5, b"s3://bucket"):
         with pytest.raises(errors.UsageError, match=f"or a name, not {type(none).__name__}"):

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from farcall import storage_keys
 from farcall.errors import ConfigError, UsageError
 from farcall.wire import UNKNOWN_TYPE
 
@@ -157,6 +158,16 @@ def checked(model: type[M], options: Mapping[str, object], storage: str) -> M:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
         said = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'options'}: {fault['msg']}" for fault in faults)
     raise ConfigError(f"The options of the storage {storage!r} are wrong: {said}.")
+
+
+def bare_prefix(prefix: str) -> str:
+    """A prefix without slashes around it, as a storage's options keep it.
+
+    Raises:
+        ValueError: It would lead out of the storage's place, or holds what no key may.
+    """
+    bare = prefix.strip("/")
+    return storage_keys.named(bare) if bare else bare
 
 
 def split_url(url: str | None) -> tuple[str, str]:

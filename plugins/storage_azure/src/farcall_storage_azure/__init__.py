@@ -16,6 +16,6 @@ from farcall_storage_azure.redaction import keep_signatures_out_of_logs
 def farcall_storage(url: str | None, options: Mapping[str, object]) -> StorageDriver:
     """The container's driver; an address's container and prefix go before those of the options."""
     container, prefix = split_url(url)
-    told = {"container": container, "prefix": prefix} if container else {}
+    told = {name: text for name, text in (("container", container), ("prefix", prefix)) if text}
     keep_signatures_out_of_logs()
     return AzureDriver(checked(Options, {**options, **told}, "azure"))

@@ -126,7 +126,10 @@ def _account(options: Options) -> str:
 
 
 def _token(options: Options, credential: Any) -> Access:
-    return Access(client=_client(_account(options), options.container, credential), token=True)
+    account = _account(options)
+    if not account.startswith("https://"):
+        raise ConfigError(f"Azure takes a token over https only, and the account is {account}; give a key or a SAS.")
+    return Access(client=_client(account, options.container, credential), token=True)
 
 
 def _client(account: str, container: str, credential: Any) -> ContainerClient:
@@ -138,8 +141,8 @@ def _client(account: str, container: str, credential: Any) -> ContainerClient:
         credential = {"account_name": _account_name(account), **credential}
     try:
         return ContainerClient(account, container, credential, **SETTINGS)
-    except ValueError as error:
-        raise ConfigError(f"Azure: the account's address or key is wrong ({type(error).__name__}).") from None
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"Azure: the address, key or credential is wrong ({type(error).__name__}).") from None
 
 
 def _account_name(account: str) -> str:

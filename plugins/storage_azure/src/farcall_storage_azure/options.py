@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
+from farcall.errors import ConfigError
+from farcall.storage_driver import bare_prefix
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, field_validator
 
 Secret = SecretStr | Callable[[], str]
@@ -53,7 +55,7 @@ class Options(BaseModel):
     @field_validator("prefix")
     @classmethod
     def _bare(cls, prefix: str) -> str:
-        return prefix.strip("/")
+        return bare_prefix(prefix)
 
     @field_validator("account_url")
     @classmethod
@@ -64,7 +66,16 @@ class Options(BaseModel):
 
 
 def text(secret: Secret | None) -> str | None:
-    """The secret itself; asked for if it is a function."""
+    """The secret itself; asked for if it is a function.
+
+    Raises:
+        ConfigError: The function gave no text.
+    """
     if secret is None:
         return None
-    return secret.get_secret_value() if isinstance(secret, SecretStr) else secret()
+    if isinstance(secret, SecretStr):
+        return secret.get_secret_value()
+    given = secret()
+    if not isinstance(given, str):
+        raise ConfigError(f"Azure: the function that gives a secret gave {type(given).__name__}, and no text.")
+    return given

@@ -17,5 +17,5 @@ def farcall_storage(url: str | None, options: Mapping[str, object]) -> StorageDr
     """The bucket's driver; an address's bucket and prefix go before those of the options."""
     bucket, prefix = split_url(url)
     keep_signatures_out_of_logs()
-    told = {"bucket": bucket, "prefix": prefix} if bucket else {}
+    told = {name: text for name, text in (("bucket", bucket), ("prefix", prefix)) if text}
     return S3Driver(checked(Options, {**options, **told}, "s3"))

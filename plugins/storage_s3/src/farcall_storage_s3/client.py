@@ -21,9 +21,11 @@ def session_of(options: Options) -> Any:
     """The user's session, or one that looks for its credentials anew.
 
     Raises:
-        ConfigError: There is no such profile.
+        ConfigError: There is no such profile, or the session is none.
     """
     if options.session is not None:
+        if not isinstance(options.session, boto3.Session):
+            raise ConfigError(f"S3: session= is a boto3.Session, not {type(options.session).__name__}.")
         return options.session
     try:
         return boto3.Session(

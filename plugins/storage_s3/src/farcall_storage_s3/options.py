@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from farcall.storage_driver import bare_prefix
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_validator
 
 
@@ -46,7 +47,7 @@ class Options(BaseModel):
     @field_validator("prefix")
     @classmethod
     def _bare(cls, prefix: str) -> str:
-        return prefix.strip("/")
+        return bare_prefix(prefix)
 
     @field_validator("endpoint_url")
     @classmethod
