@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import time
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final, Literal, Self, TypeVar
 from weakref import WeakValueDictionary
 
-from farcall import storage_keys, threads
+from farcall import loops, storage_keys, threads
 from farcall.errors import AuthRefused, FarcallError, FileError, InputError, UsageError
 from farcall.files import File
 from farcall.files_async import AsyncFile
@@ -57,6 +58,7 @@ class AsyncStorage:
         self._link_s = link_s
         self._expire_after_s = expire_after_s
         self._swept = 0.0
+        self._home = loops.running()
         self._sending: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def __repr__(self) -> str:
@@ -106,7 +108,10 @@ class AsyncStorage:
             InputError: There is no such file, or the key is none.
             AuthRefused, Refused, Unreachable, ServerFault: The storage does not take it.
             FileError: The file was changed while it was being uploaded.
+            UsageError: The storage was opened on another event loop.
         """
+        if self._home is not loops.running():
+            raise UsageError("This storage was opened on another event loop; open and use it in one asyncio.run().")
         wanted = storage_keys.named(key) if key is not None else None
         value = (await threads.run(File.of, file)).carried()
         lasts_s = self._lasting(expires_s)
@@ -215,15 +220,16 @@ class AsyncStorage:
             key = wanted or storage_keys.random(value)
             await self._sent(source, value, key, None, progress, ours=wanted is None)
             return key
-        what = f"{digest} {wanted} {value.name} {value.media_type}"
-        async with self._sending.setdefault(what, asyncio.Lock()):  # the second of two finds what the first has stored
-            if wanted is not None:
-                await self._sent(source, value, wanted, digest, progress, ours=False)
-                return wanted
-            if (source.size or 0) <= PART_BYTES:
+        what = f"{digest} {value.name} {value.media_type}" if wanted is None else f"to {wanted}"
+        in_parts = (source.size or 0) > PART_BYTES
+        async with (
+            self._sending.setdefault(what, asyncio.Lock()),  # the second of two finds what the first has stored
+            turn(self._journal.folder, f"{self._place} {what}", value.name) if in_parts else contextlib.nullcontext(),
+        ):
+            if wanted is None:
                 return await self._once(source, value, digest, until, progress)
-            async with turn(self._journal.folder, f"{self._place} {what}", value.name):
-                return await self._once(source, value, digest, until, progress)
+            await self._sent(source, value, wanted, digest, progress, ours=False)
+            return wanted
 
     async def _once(
         self, source: PartSource, value: FileValue, digest: str, until: float | None, progress: Progress | None

@@ -34,7 +34,7 @@ async def turn(folder: Path, what: str, name: str) -> AsyncIterator[None]:
     ours = held is not None and await threads.run(_taken, held)
     try:
         if held is not None and not ours:
-            log.info("Waiting until another process has stored %s", name)
+            log.info("Waiting until another upload of %s has ended", name)
             while not (ours := await threads.run(_taken, held)):  # noqa: ASYNC110 - another process wakes nobody here
                 await asyncio.sleep(LOOK_S)
         yield

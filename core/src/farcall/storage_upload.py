@@ -106,7 +106,15 @@ class Upload:
             if not self._source.repeatable:
                 raise FileError(f"The storage gave up the upload of {key!r} half-way; send it again.") from lost
             self._stored = 0
+            await self._once_more(key, digest)
+
+    async def _once_more(self, key: str, digest: str | None) -> None:
+        try:
             await self._in_parts(key, digest)
+        except UploadLost as lost:
+            raise FileError(
+                f"The storage gave up the upload of {key!r} twice; is another to this key going on?"
+            ) from lost
 
     async def _lies(self, key: str) -> bool:
         found = await self._hands.do(self._driver.head, key)
