@@ -103,6 +103,17 @@ def test_what_is_no_place_is_told():
             farcall.open_storage(none)
 
 
+def test_a_storage_of_another_event_loop_says_so(place):
+    storage = asyncio.run(opened(place))
+    with pytest.raises(errors.UsageError, match="opened on another event loop"):
+        asyncio.run(storage.upload(b"chips"))
+    asyncio.run(storage.close())
+
+
+async def opened(place):
+    return await farcall.open_storage_async(place.address, **place.options)
+
+
 def test_a_storage_awaited_is_open(s3_place):
     async def journey():
         storage = await farcall.open_storage_async(s3_place.address, **s3_place.options)

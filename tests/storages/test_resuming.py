@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -90,6 +91,18 @@ def test_a_process_that_uploads_what_another_does_waits_for_it(place, film, end)
     if end == "ends":
         assert proxy.parts == [1, 2, 3, 4, 5]
     assert len(place.stored()) == 1
+    assert place.unfinished() == []
+
+
+def test_many_at_once_to_one_key_follow_each_other(place, tmp_path):
+    storages = [place.open() for _ in range(2)]
+
+    def upload(number):
+        storages[number % 2].upload(bytes([number]) * (9 * MIB), key="film.mp4")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(upload, range(4)))
+    assert set(place.content("film.mp4")) in [{number} for number in range(4)]
     assert place.unfinished() == []
 
 

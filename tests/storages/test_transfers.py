@@ -1,9 +1,7 @@
 """Files go up and come back, whole, once, and under keys that nobody guesses."""
 
-import asyncio
 import hashlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import farcall
@@ -169,29 +167,6 @@ def test_a_named_key_is_taken_as_it_is_and_replaces_what_was_there(place):
         url = storage.upload(content, key="reports/fries und chips.txt")
     assert place.stored() == ["reports/fries und chips.txt"]
     assert httpx.get(url).content == b"second"
-
-
-def test_many_at_once_to_one_key_follow_each_other(place, tmp_path):
-    storages = [place.open() for _ in range(2)]
-
-    def upload(number):
-        storages[number % 2].upload(bytes([number]) * (9 * MIB), key="film.mp4")
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(upload, range(4)))
-    assert set(place.content("film.mp4")) in [{number} for number in range(4)]
-    assert place.unfinished() == []
-
-
-def test_a_storage_of_another_event_loop_says_so(place):
-    storage = asyncio.run(opened(place))
-    with pytest.raises(errors.UsageError, match="opened on another event loop"):
-        asyncio.run(storage.upload(b"chips"))
-    asyncio.run(storage.close())
-
-
-async def opened(place):
-    return await farcall.open_storage_async(place.address, **place.options)
 
 
 @pytest.mark.parametrize("key", ["", "/a", "a//b", "../a", "a/../b", "a\nb", "a\\b", "x" * 901, "a\ud800"])
