@@ -79,7 +79,7 @@ def test_a_process_that_uploads_what_another_does_waits_for_it(place, film, end)
     with uploading(place, proxy, film, "WARNING") as first:
         assert begun.wait(60)
         with uploading(place, proxy, film, "INFO") as second:
-            assert any("another upload of film.mp4 has ended" in line for line in second.stderr)
+            assert any("Waiting with film.mp4" in line for line in second.stderr)
             if end == "is killed":
                 first.kill()
                 first.wait()

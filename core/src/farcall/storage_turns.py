@@ -16,6 +16,8 @@ from farcall import threads
 log = logging.getLogger("farcall")
 
 LOOK_S: Final = 0.1
+DIGITS: Final = 3
+"""So that there are 4,096 locks at most: one that was removed while another waits for it would be no lock."""
 
 
 @contextlib.asynccontextmanager
@@ -29,18 +31,17 @@ async def turn(folder: Path, what: str, name: str) -> AsyncIterator[None]:
         what: Tells the file, and where it goes, from every other.
         name: What the file is called in the log.
     """
-    lock = folder / "turns" / hashlib.sha256(what.encode()).hexdigest()[:32]
+    lock = folder / "turns" / hashlib.sha256(what.encode()).hexdigest()[:DIGITS]
     held = await threads.opened(lambda: _opened(lock), _close)
-    ours = held is not None and await threads.run(_taken, held)
     try:
-        if held is not None and not ours:
-            log.info("Waiting until another upload of %s has ended", name)
-            while not (ours := await threads.run(_taken, held)):  # noqa: ASYNC110 - another process wakes nobody here
+        if held is not None and not await threads.run(_taken, held):
+            log.info("Waiting with %s until another upload has ended", name)
+            while not await threads.run(_taken, held):  # noqa: ASYNC110 - another process wakes nobody here
                 await asyncio.sleep(LOOK_S)
         yield
     finally:
         if held is not None:
-            threads.later(lambda: _given_up(held, lock if ours else None))
+            threads.later(held.close)
 
 
 def _opened(lock: Path) -> sqlite3.Connection | None:
@@ -65,10 +66,3 @@ def _taken(held: sqlite3.Connection) -> bool:
 def _close(held: sqlite3.Connection | None) -> None:
     if held is not None:
         held.close()
-
-
-def _given_up(held: sqlite3.Connection, lock: Path | None) -> None:
-    """Let another have the turn."""
-    held.close()
-    if lock is not None:
-        lock.unlink(missing_ok=True)
