@@ -14,7 +14,7 @@ from farcall.errors import ConfigError
 from farcall.jobs import State
 from farcall_server import FastTaskAPI, File, database
 from farcall_server.durable import Unavailable
-from farcall_server.job import Job, Outcome
+from farcall_server.job import Job, Outcome, new_id
 from farcall_server.ledger import Ledger
 from farcall_server.lines import Rules
 from farcall_server.marks import Marks
@@ -109,6 +109,27 @@ def service(tmp_path):  # noqa: C901 - a handful of one-line verbs
     for one in started:
         if one.process.poll() is None:
             one.kill()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 499, 500, 1501])
+def test_any_number_of_rows_is_inserted_in_their_order(rows):
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE pairs (a, b)")
+    written = [(n, f"{n}") for n in range(rows)]
+
+    database.Insert("INTO pairs", "a, b").write(connection, written)
+
+    assert connection.execute("SELECT a, b FROM pairs ORDER BY rowid").fetchall() == written
+    connection.close()
+
+
+def test_new_ids_are_all_different_and_lie_together_in_an_index():
+    ids = [new_id() for _ in range(2000)]
+
+    assert len(set(ids)) == 2000
+    assert {len(bytes.fromhex(made)) for made in ids} == {16}
+    assert len({made[:12] for made in ids}) <= 2000 // 256 + 2
+    assert len({made[12:] for made in ids}) == 2000  # what cannot be guessed
 
 
 def test_a_waiting_job_runs_after_a_kill_and_the_running_one_fails_with_the_reason(service):

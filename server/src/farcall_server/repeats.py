@@ -90,9 +90,11 @@ class Arrivals:
         Raises:
             RequestValidationError: The one before had other arguments.
         """
+        if job.digest is None:  # its id is its own
+            return job if await store.accept(job) else None
         while (earlier := self._arriving.get(job.id)) is not None:
             await earlier.wait()
-        if job.digest is not None and (known := await store.get(job.id)) is not None:
+        if (known := await store.get(job.id)) is not None:
             if known.digest != job.digest:
                 raise _wrong(OTHER_ARGUMENTS, None)
             return known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -93,6 +94,8 @@ class Server(uvicorn.Server):
         """Start to listen, and say where."""
         await super().startup(sockets)
         if self.started:
+            gc.collect()
+            gc.freeze()  # what is there by now stays: it need not be searched for garbage again and again
             sys.stdout.write(self.greeting() + "\n")
             if self.kept_in:
                 sys.stdout.write(f"Its jobs are kept in {self.kept_in}\n")
