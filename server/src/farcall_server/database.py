@@ -56,9 +56,10 @@ def prepare(writer: sqlite3.Connection) -> int:
     version = writer.execute("PRAGMA user_version").fetchone()[0]
     tables = writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables and version != VERSION:
+        place = writer.execute("PRAGMA database_list").fetchone()[2]
         raise ConfigError(
-            f"The queue was made by another version of the server (tables of version {version}, not {VERSION}). "
-            "Move it away, or name another one."
+            f"The queue {place} was made by another version of the server (tables of version {version}, not "
+            f"{VERSION}). Move it away, with what lies beside it, or name another one."
         )
     writer.executescript(_SCHEMA)
     last = writer.execute("SELECT max(number) FROM fence").fetchone()[0] or 0

@@ -43,6 +43,10 @@ _FORGET: Final = tuple(
     f"DELETE FROM {table} WHERE number IN ({_GONE})"  # noqa: S608 - our own names
     for table in ("notes", "ends", "jobs")
 )
+_SWEEP: Final = tuple(
+    f"DELETE FROM {table} WHERE number NOT IN (SELECT number FROM jobs)"  # noqa: S608 - our own names
+    for table in ("notes", "ends")
+)
 
 
 class _Accept(NamedTuple):  # a tuple is made in a third of the time
@@ -149,7 +153,9 @@ class Ledger:
         )
 
     def _sweep(self) -> None:
-        """Remove the folders of uploads that never became a job."""
+        """Remove what belongs to no job: folders of uploads, and rows under numbers that are given out again."""
+        for statement in _SWEEP:
+            self._writer.execute(statement)
         known = {name for (name,) in self._writer.execute("SELECT folder FROM jobs")}
         for place in self.files.iterdir():
             if place.name not in known:

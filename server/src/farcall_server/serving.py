@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 from farcall.errors import ConfigError
 
-from farcall_server import descriptors
+from farcall_server import cutting, descriptors
 from farcall_server.connections import BoundedProtocol
 from farcall_server.hosts import is_loopback
 
@@ -79,7 +79,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: FastTaskAPI, *, host: str, port: int, kept_in: str = "") -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                cutting.answering(app, lambda: self.should_exit),
                 host=host,
                 port=port,
                 http=BoundedProtocol,
@@ -107,6 +107,7 @@ class Server(uvicorn.Server):
         """Answer everybody who waits, then stop."""
         self.served.release()
         await super().shutdown(sockets)
+        gc.unfreeze()  # a program that goes on, as a notebook does, may forget the app and its models
 
     @property
     def url(self) -> str:
