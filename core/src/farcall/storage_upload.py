@@ -23,6 +23,8 @@ SMALL_BYTES: Final = 1024 * 1024
 PARTS_AT_ONCE: Final = 4
 SMALL_AT_ONCE: Final = 12
 """Files up to `SMALL_BYTES` beside the parts of large ones: 4 x 8 MiB + 12 x 1 MiB is all that is held in memory."""
+RANGES_IN_ALL: Final = 12
+"""How many ranges of all downloads are on their way at a time, so that threads are left for other steps."""
 
 Progress = Callable[[int, int | None], None]
 
@@ -36,6 +38,7 @@ class Hands:
         self._renewing = asyncio.Lock()
         self.parts = asyncio.Semaphore(PARTS_AT_ONCE)
         self.small = asyncio.Semaphore(SMALL_AT_ONCE)
+        self.ranges = asyncio.Semaphore(RANGES_IN_ALL)
         self.closed = threading.Event()
 
     async def do(self, step: Callable[..., T], *args: Any) -> T:
