@@ -10,7 +10,7 @@ from farcall import File, threads
 from farcall.errors import FileError, Unreachable
 from farcall.storage_download import RANGE_BYTES, RANGES_AHEAD, RANGES_AT_ONCE, StoredBody
 from farcall.storage_driver import StoredFile
-from farcall.storage_upload import RANGES_IN_ALL, Hands
+from farcall.storage_upload import Hands
 from farcall.wire import FileValue
 
 CONTENT = b"".join(number.to_bytes(4, "big") for number in range(5 * RANGE_BYTES // 8))
@@ -102,12 +102,12 @@ def body_of(hands, ranges):
     return StoredBody(hands, StoredFile(key="film", size=ranges * RANGE_BYTES, media_type="", etag="1"))
 
 
-def test_large_downloads_leave_threads_to_other_steps():
+def test_large_downloads_keep_no_other_step_waiting():
     async def meanwhile(driver):
         hands = Hands(driver)
         saving = [asyncio.create_task(body_of(hands, 8).fill(stream, lambda _: None)) for stream in streams]
         try:
-            await threads.run(driver.wait_for, RANGES_IN_ALL)
+            await threads.run(driver.wait_for, threads.MOST_THREADS)
             return await asyncio.wait_for(hands.do(lambda: "there"), 30)
         finally:
             driver.may.set()
@@ -115,7 +115,7 @@ def test_large_downloads_leave_threads_to_other_steps():
 
     driver, streams = Slow(), [io.BytesIO() for _ in range(3)]
     assert asyncio.run(meanwhile(driver)) == "there"
-    assert driver.most == RANGES_IN_ALL
+    assert driver.most == threads.MOST_THREADS
     assert {len(stream.getvalue()) for stream in streams} == {8 * RANGE_BYTES}
 
 

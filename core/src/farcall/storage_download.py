@@ -113,8 +113,7 @@ class StoredBody:
         while part.here < part.end:
             before = part.here
             try:
-                async with self._hands.ranges:
-                    await self._hands.do(self._read, part)
+                await self._hands.fetch(self._read, part)
             except (Unreachable, ServerFault, Busy) as error:
                 failures = failures + 1 if part.here == before else 1
                 if failures == TRIES:

@@ -7,7 +7,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from farcall import threads
@@ -23,8 +23,6 @@ SMALL_BYTES: Final = 1024 * 1024
 PARTS_AT_ONCE: Final = 4
 SMALL_AT_ONCE: Final = 12
 """Files up to `SMALL_BYTES` beside the parts of large ones: 4 x 8 MiB + 12 x 1 MiB is all that is held in memory."""
-RANGES_IN_ALL: Final = 12
-"""How many ranges of all downloads are on their way at a time, so that threads are left for other steps."""
 
 Progress = Callable[[int, int | None], None]
 
@@ -38,7 +36,6 @@ class Hands:
         self._renewing = asyncio.Lock()
         self.parts = asyncio.Semaphore(PARTS_AT_ONCE)
         self.small = asyncio.Semaphore(SMALL_AT_ONCE)
-        self.ranges = asyncio.Semaphore(RANGES_IN_ALL)
         self.closed = threading.Event()
 
     async def do(self, step: Callable[..., T], *args: Any) -> T:
@@ -48,18 +45,25 @@ class Hands:
             AuthRefused: There is none, or it is refused too.
             UsageError: The storage was closed.
         """
+        return await self._done(threads.store, step, *args)
+
+    async def fetch(self, step: Callable[..., T], *args: Any) -> T:
+        """The same for a step that brings a file's bytes, which takes long."""
+        return await self._done(threads.fetch, step, *args)
+
+    async def _done(self, on: Callable[..., Awaitable[T]], step: Callable[..., T], *args: Any) -> T:
         if self.closed.is_set():
             raise UsageError("This storage was closed; open it again.")
         renewals = self._renewals
         try:
-            return await threads.store(step, *args)
+            return await on(step, *args)
         except AuthRefused:
             async with self._renewing:
                 if self._renewals == renewals:
                     if not await threads.store(self.driver.renew):
                         raise
                     self._renewals += 1
-        return await threads.store(step, *args)
+        return await on(step, *args)
 
 
 class Upload:
