@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from rivals import known
 from rivals.servers import Running
 
-CLIENTS = (1, 8, 32)
+CLIENTS = (1, 8, 32, 128)
 ROUNDS, SECONDS, TRY_SECONDS = 4, 1.0, 0.3
 PAUSES_S = (0.002, 0.01, 0.02, 0.05)
 BOUND = 10
-"""By which the queue in memory must be ahead: APIPod's is there too."""
+"""By which both queues must be ahead; APIPod's is in memory."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,15 @@ def at_its_best(rival: Program, clients: int) -> Side:
 
 
 def compare(ours: Sequence[Side], theirs: Side, clients: int) -> float:
-    """So many clients, each with one job at a time, in turn; how many times as much the last of ours does."""
+    """So many clients, each with one job at a time, in turn; how many times as much the slowest of ours does."""
     rounds = [[side.rate(clients) for side in (*ours, theirs)] for _ in range(ROUNDS)]
     best = [max(side, key=lambda each: each.a_second) for side in zip(*rounds, strict=True)]
     for side, measured in zip((*ours, theirs), best, strict=True):
         print(
-            f"{clients:2} clients: {side.name:6} {measured.a_second:5.0f} jobs/s, {measured.cpu_us:5.0f} µs of its "
+            f"{clients:3} clients: {side.name:6} {measured.a_second:5.0f} jobs/s, {measured.cpu_us:5.0f} µs of its "
             f"processor a job; {measured.a_second / best[-1].a_second:.1f}x"
         )
-    return best[-2].a_second / best[-1].a_second
+    return min(measured.a_second for measured in best[:-1]) / best[-1].a_second
 
 
 def main() -> int:
@@ -88,7 +88,7 @@ def main() -> int:
             Side(name, program, "/noop", load.waiting) for name, program in (("sqlite", durable), ("memory", memory))
         ]
         ratios = [compare(ours, at_its_best(rival, clients), clients) for clients in CLIENTS]
-    print(f"(in memory at least {BOUND}x)")
+    print(f"(at least {BOUND}x)")
     return 0 if min(ratios) >= BOUND else 1
 
 

@@ -11,7 +11,7 @@ import load
 from serving import Program, running
 
 JOBS, CLIENTS, MOST_MB = 100_000, 32, 200
-POLLS = 5000
+POLLS, ARRIVE_S = 5000, 60
 
 
 async def finish(program: Program) -> None:
@@ -24,6 +24,16 @@ async def finish(program: Program) -> None:
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         await asyncio.gather(*[client() for _ in range(CLIENTS)])
+
+
+async def arrived(session: aiohttp.ClientSession, program: Program) -> None:
+    """Return once all of the long polls wait on the server."""
+    async with asyncio.timeout(ARRIVE_S):
+        there = 0
+        while there < POLLS:
+            await asyncio.sleep(0.1)
+            async with session.get(f"{program.url}/waiting") as reply:
+                there = await reply.json()
 
 
 async def hold(program: Program) -> tuple[float, float, int]:
@@ -40,7 +50,7 @@ async def hold(program: Program) -> tuple[float, float, int]:
         async with session.get(f"{program.url}/status/{job['id']}?wait=1", headers=load.OWN) as reply:
             rev = (await reply.json(content_type=None))["data"]["rev"]
         waiting = [asyncio.create_task(poll()) for _ in range(POLLS)]
-        await asyncio.sleep(10)  # until all are there
+        await arrived(session, program)
         early = sum(task.done() for task in waiting)
         held_mb = program.memory_mb
         began = time.perf_counter()

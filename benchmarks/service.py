@@ -39,6 +39,11 @@ async def hold() -> str:
     return "released"
 
 
+@app.endpoint("/waiting", methods=["GET"])
+async def waiting() -> int:
+    return sum(len(job.listeners) for job in app.store._jobs.values())  # noqa: SLF001
+
+
 @app.endpoint("/release")
 async def release() -> None:
     released.set()

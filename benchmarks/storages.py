@@ -8,8 +8,10 @@ Both ways are held to both bounds. All fetch into a file that is not there yet: 
 """
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -190,6 +192,7 @@ def main():
         return 0
     import servers
 
+    signal.signal(signal.SIGTERM, ended)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         files = folder / "warm.bin", folder / "big.bin"
@@ -201,9 +204,25 @@ def main():
     return 0 if all(good) else 1
 
 
+def ended(number, _):
+    """Told to end: what was written goes first."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+@contextlib.contextmanager
+def running_in(folder, start):
+    """A server and all that it keeps, as long as it is needed."""
+    with tempfile.TemporaryDirectory(dir=folder) as kept:
+        running = start(Path(kept))
+        try:
+            yield running
+        finally:
+            running.server.kill()
+
+
 def s3(servers, files, rounds, folder):
-    running = servers.seaweedfs(folder)
-    try:
+    with running_in(folder, servers.seaweedfs) as running:
         client = running.client()
         client.create_bucket(Bucket="bench")
 
@@ -211,18 +230,13 @@ def s3(servers, files, rounds, folder):
             client.delete_object(Bucket="bench", Key=key)
 
         return compare("S3", "boto3", "s3://bench", running.options, files, rounds, delete, folder)
-    finally:
-        running.server.kill()
 
 
 def azure(servers, files, rounds, folder):
-    running = servers.azurite(folder)
-    try:
+    with running_in(folder, servers.azurite) as running:
         container = running.service().create_container("bench")
         options = {"connection_string": running.connection_string}
         return compare("Azure", "azure", "azure://bench", options, files, rounds, container.delete_blob, folder)
-    finally:
-        running.server.kill()
 
 
 if __name__ == "__main__":

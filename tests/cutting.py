@@ -19,6 +19,7 @@ class CuttingProxy:
     def __init__(self, port, *, cuts=0, after=0):
         self.cuts, self.after = cuts, after
         self.asked = []
+        self._serving = set()
         self._target = port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -30,6 +31,7 @@ class CuttingProxy:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
     async def _connected(self, reader, writer):
+        self._serving.add(asyncio.current_task())  # which a caller who has gone would let be collected as it waits
         with contextlib.suppress(OSError, asyncio.CancelledError):
             their_reader, their_writer = await asyncio.open_connection("127.0.0.1", self._target)
             up = asyncio.ensure_future(self._up(reader, their_writer))
@@ -39,6 +41,7 @@ class CuttingProxy:
                 up.cancel()
                 their_writer.close()
         writer.close()
+        self._serving.discard(asyncio.current_task())
 
     async def _up(self, reader, writer):
         while data := await reader.read(65536):

@@ -6,9 +6,9 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
-from farcall import File
+from farcall import File, threads
 from farcall.errors import FileError, Unreachable
-from farcall.storage_download import RANGE_BYTES, StoredBody
+from farcall.storage_download import RANGE_BYTES, RANGES_AHEAD, RANGES_AT_ONCE, StoredBody
 from farcall.storage_driver import StoredFile
 from farcall.storage_upload import Hands
 from farcall.wire import FileValue
@@ -73,3 +73,68 @@ def test_a_disk_that_refuses_ends_the_download():
 
     with pytest.raises(OSError, match="No space left"):
         asyncio.run(stored(Driver()).value.body.fill(Full(), lambda _: None))
+
+
+class Slow:
+    """Gives zeros once it may, and knows how many wait for them."""
+
+    def __init__(self):
+        self.may = threading.Event()
+        self.most = self._waiting = 0
+        self._changed = threading.Condition()
+
+    def read(self, key, start, end, etag):
+        with self._changed:
+            self._waiting += 1
+            self.most = max(self.most, self._waiting)
+            self._changed.notify_all()
+        assert self.may.wait(30)
+        with self._changed:
+            self._waiting -= 1
+        yield bytes(end - start)
+
+    def wait_for(self, waiting):
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._waiting == waiting, 30)
+
+
+def body_of(hands, ranges):
+    return StoredBody(hands, StoredFile(key="film", size=ranges * RANGE_BYTES, media_type="", etag="1"))
+
+
+def test_large_downloads_keep_no_other_step_waiting():
+    async def meanwhile(driver):
+        hands = Hands(driver)
+        saving = [asyncio.create_task(body_of(hands, 8).fill(stream, lambda _: None)) for stream in streams]
+        try:
+            await threads.run(driver.wait_for, threads.MOST_THREADS)
+            return await asyncio.wait_for(hands.do(lambda: "there"), 30)
+        finally:
+            driver.may.set()
+            await asyncio.gather(*saving)
+
+    driver, streams = Slow(), [io.BytesIO() for _ in range(3)]
+    assert asyncio.run(meanwhile(driver)) == "there"
+    assert driver.most == threads.MOST_THREADS
+    assert {len(stream.getvalue()) for stream in streams} == {8 * RANGE_BYTES}
+
+
+def test_more_ranges_are_on_their_way_to_a_file_than_wait_in_memory_for_a_reader():
+    async def save(driver):
+        saving = asyncio.create_task(body_of(Hands(driver), RANGES_AT_ONCE + 2).fill(io.BytesIO(), lambda _: None))
+        await threads.run(driver.wait_for, RANGES_AT_ONCE)
+        driver.may.set()
+        await saving
+
+    async def read(driver):
+        pieces = body_of(Hands(driver), RANGES_AT_ONCE).chunks()
+        first = asyncio.ensure_future(anext(pieces))
+        await threads.run(driver.wait_for, RANGES_AHEAD)
+        driver.may.set()
+        await first
+        await pieces.aclose()
+
+    saved, asked = Slow(), Slow()
+    asyncio.run(save(saved))
+    asyncio.run(read(asked))
+    assert (saved.most, asked.most) == (RANGES_AT_ONCE, RANGES_AHEAD)

@@ -14,7 +14,7 @@ from farcall.errors import ConfigError
 from farcall.jobs import State
 from farcall_server import FastTaskAPI, File, database
 from farcall_server.durable import Unavailable
-from farcall_server.job import Job, Outcome
+from farcall_server.job import Job, Outcome, new_id
 from farcall_server.ledger import Ledger
 from farcall_server.lines import Rules
 from farcall_server.marks import Marks
@@ -109,6 +109,27 @@ def service(tmp_path):  # noqa: C901 - a handful of one-line verbs
     for one in started:
         if one.process.poll() is None:
             one.kill()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 499, 500, 1501])
+def test_any_number_of_rows_is_inserted_in_their_order(rows):
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE pairs (a, b)")
+    written = [(n, f"{n}") for n in range(rows)]
+
+    database.Insert("INTO pairs", "a, b").write(connection, written)
+
+    assert connection.execute("SELECT a, b FROM pairs ORDER BY rowid").fetchall() == written
+    connection.close()
+
+
+def test_new_ids_are_all_different_and_lie_together_in_an_index():
+    ids = [new_id() for _ in range(2000)]
+
+    assert len(set(ids)) == 2000
+    assert {len(bytes.fromhex(made)) for made in ids} == {16}
+    assert len({made[:12] for made in ids}) <= 2000 // 256 + 2
+    assert len({made[12:] for made in ids}) == 2000  # what cannot be guessed
 
 
 def test_a_waiting_job_runs_after_a_kill_and_the_running_one_fails_with_the_reason(service):
@@ -428,3 +449,64 @@ def test_a_server_that_is_killed_while_it_makes_its_tables_leaves_a_queue_that_o
     connection = database.connect(path)
     assert database.prepare(connection) == 1
     connection.close()
+
+
+def test_what_is_left_of_a_job_that_was_never_stored_is_not_taken_for_the_end_of_another(tmp_path):
+    async def lose_one():
+        store, ledger = await opened(tmp_path)
+        lost = Job("/f", {}, ttl_s=60, folder=store.folder())
+        lost.given = b'"' + b"x" * 100_000 + b'"'
+        ledger.files.rmdir()  # it cannot be written, as on a full disk
+        arriving = asyncio.create_task(store.accept(lost))
+        await asyncio.sleep(0)
+        arriving.cancel()  # its client has gone
+        await asyncio.wait([arriving])
+        await store.settled(lost)
+        await store.close("")
+
+    async def run_another():
+        store, _ = await opened(tmp_path)
+        one = job()
+        await store.accept(one)
+        store.finish(store.start("/f"), QUICK)
+        await store.ended(one, 20)
+        await store.close("")
+        again, _ = await opened(tmp_path)
+        found = (await again.get(one.id)).outcome
+        await again.close("")
+        return found
+
+    asyncio.run(lose_one())
+    assert asyncio.run(run_another()) == QUICK
+
+
+def test_progress_of_a_forgotten_job_is_not_taken_for_that_of_another(tmp_path, monkeypatch):
+    monkeypatch.setattr("farcall_server.ledger.NOTE_S", 60)  # its result goes before its progress is written
+
+    async def forget_one():
+        store, _ = await opened(tmp_path, concurrency=2)
+        kept, forgotten = job(), Job("/f", {}, ttl_s=0)
+        await store.accept(kept)
+        await store.accept(forgotten)
+        store.start("/f")
+        store.start("/f")
+        store.update(forgotten, message="of the forgotten one")
+        store.finish(forgotten, QUICK)
+        while len(store) > 1:  # noqa: ASYNC110 - nobody is told when a result expires
+            await asyncio.sleep(0.01)
+        store.finish(kept, QUICK)
+        await store.ended(kept, 20)
+        await store.close("")
+
+    async def wait_with_another():
+        store, _ = await opened(tmp_path)
+        one = job()
+        await store.accept(one)
+        await store.close("")
+        again, _ = await opened(tmp_path)
+        found = (await again.get(one.id)).message
+        await again.close("")
+        return found
+
+    asyncio.run(forget_one())
+    assert asyncio.run(wait_with_another()) is None

@@ -246,7 +246,13 @@ def test_a_call_that_waits_for_its_next_run_is_the_next_servers_when_this_one_st
     assert end(again, again.get(f"/status/{job['id']}", headers=OWN).json())["result"] == "second"
 
 
-@pytest.mark.parametrize("wrong", [{"backoff_s": -1}, {"cancel_grace_s": -0.1}])
+@pytest.mark.parametrize("wrong", [{"backoff_s": -1}, {"cancel_grace_s": -0.1}, {"result_ttl_s": -1}])
 def test_times_that_make_no_sense_are_refused(app, wrong):
     with pytest.raises(UsageError, match="must be 0 or more"):
         app.task_endpoint("/f", **wrong)(lambda: 1)
+
+
+@pytest.mark.parametrize("never", [-1, float("nan")])
+def test_an_app_whose_results_would_be_gone_at_once_is_refused(never):
+    with pytest.raises(UsageError, match=r"result_ttl_s is .*; it must be 0 or more"):
+        FastTaskAPI(result_ttl_s=never)

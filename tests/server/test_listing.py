@@ -185,7 +185,7 @@ def test_a_database_of_another_version_is_refused_with_a_sentence(tmp_path):
     connection = sqlite3.connect(tmp_path / "jobs.db")
     connection.execute("CREATE TABLE jobs (id TEXT)")
     connection.close()
-    with pytest.raises(ConfigError, match=f"{tmp_path}/jobs.db was made by another version"):
+    with pytest.raises(ConfigError, match=rf"The queue {tmp_path}/jobs\.db was made by another version of the server"):
         Ledger(tmp_path / "jobs.db").open()
 
 

@@ -1,11 +1,13 @@
 """`app.start()` serves where it is told, says where, and leaves nothing behind when it is stopped."""
 
+import gc
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import weakref
 
 import httpx
 import pytest
@@ -107,3 +109,18 @@ def test_a_server_that_others_reach_without_a_key_says_so_loudly(start, environm
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert ("everybody who reaches it may run its functions" in said) is warned
+
+
+def test_what_was_there_when_the_server_began_can_be_forgotten_once_it_has_stopped(serve, app):
+    class Model:
+        pass
+
+    model = Model()
+    model.itself = model  # so that only the search for garbage finds it
+    left = weakref.ref(model)
+    client = serve(app)
+    assert gc.get_freeze_count()
+    client.server.stop()
+    del model
+    gc.collect()
+    assert left() is None

@@ -1,6 +1,8 @@
 """A server that is told to be several processes is refused with a sentence."""
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import pytest
 from farcall_server.supervisors import told
 
 APP = "from farcall_server import FastTaskAPI\napp = FastTaskAPI()\n"
+REFUSED = "of which none would know the others' jobs. Start one (workers=1"
 
 
 def started(tmp_path, *options, **environment):
@@ -29,8 +32,24 @@ def test_several_workers_of_uvicorn_are_refused_and_the_server_ends(tmp_path, op
         _, said = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert "of which none would know the others' jobs. Start one (--workers 1" in said
+    assert REFUSED in said
     assert process.returncode is not None
+
+
+def test_several_processes_that_a_program_starts_are_refused_alike(tmp_path):
+    (tmp_path / "service.py").write_text(APP)
+    (tmp_path / "program.py").write_text(
+        'import uvicorn\nif __name__ == "__main__":\n    uvicorn.run("service:app", port=0, workers=2)\n'
+    )
+    command = [sys.executable, "program.py"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its processes too
+    assert REFUSED in said
+    assert "Traceback" not in said
 
 
 def test_one_worker_is_served(tmp_path):

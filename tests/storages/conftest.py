@@ -8,6 +8,11 @@ from urllib.parse import urlsplit
 
 import farcall
 import pytest
+from azure.storage.blob import ContentSettings
+from farcall_storage_azure.driver import AzureDriver
+from farcall_storage_azure.options import Options as AzureOptions
+from farcall_storage_s3.driver import S3Driver
+from farcall_storage_s3.options import Options as S3Options
 from storages import servers
 from storages.between import Between
 
@@ -75,8 +80,11 @@ class S3Place(Place):
     def content(self, key):
         return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
 
-    def replace(self, key, content):
-        self._client.put_object(Bucket=self.name, Key=key, Body=content)
+    def replace(self, key, content, encoding=""):
+        self._client.put_object(Bucket=self.name, Key=key, Body=content, ContentEncoding=encoding)
+
+    def driver(self):
+        return S3Driver(S3Options(bucket=self.name, **self.options))
 
     def remove(self, key):
         self._client.delete_object(Bucket=self.name, Key=key)
@@ -109,8 +117,13 @@ class AzurePlace(Place):
     def content(self, key):
         return self._client.download_blob(key).readall()
 
-    def replace(self, key, content):
-        self._client.upload_blob(key, content, overwrite=True)
+    def replace(self, key, content, encoding=None):
+        self._client.upload_blob(
+            key, content, overwrite=True, content_settings=ContentSettings(content_encoding=encoding)
+        )
+
+    def driver(self):
+        return AzureDriver(AzureOptions(container=self.name, **self.options))
 
     def remove(self, key):
         self._client.delete_blob(key)

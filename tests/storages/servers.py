@@ -56,11 +56,19 @@ class Server:
             )
 
     def wait(self, ready):
+        try:
+            self._wait(ready)
+        except BaseException:  # also whoever is told to end meanwhile leaves no server
+            self.kill()
+            raise
+        return self
+
+    def _wait(self, ready):
         end = time.monotonic() + READY_S
         while time.monotonic() < end and self._process.poll() is None:
             with contextlib.suppress(OSError):
                 if ready():
-                    return self
+                    return
             time.sleep(0.02)
         raise RuntimeError(f"{self._command[0]} did not start:\n{self._log.read_text(errors='replace')[-3000:]}")
 

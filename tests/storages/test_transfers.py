@@ -1,13 +1,16 @@
 """Files go up and come back, whole, once, and under keys that nobody guesses."""
 
+import gzip
 import hashlib
 import threading
+import tracemalloc
 from pathlib import Path
 
 import farcall
 import httpx
 import pytest
 from farcall import errors
+from farcall.storage_driver import PIECE_BYTES
 
 MIB = 1024 * 1024
 
@@ -41,6 +44,28 @@ def test_a_file_of_any_size_keeps_it(place, size, tmp_path):
     stored = storage.download(storage.upload(tmp_path / "file.bin"))
     assert stored.size == size
     assert stored.read() == b"x" * size
+
+
+def test_a_range_is_handed_over_piece_by_piece_and_never_whole_in_memory(place, film):
+    place.open().upload(film, key="film.mp4")
+    driver = place.driver()
+    etag = driver.head("film.mp4").etag
+    list(driver.read("film.mp4", 0, MIB, etag))  # what is made once, for the first request
+    tracemalloc.start()
+    try:
+        pieces = [len(piece) for piece in driver.read("film.mp4", MIB, 9 * MIB, etag)]
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        driver.close()
+    assert (sum(pieces), max(pieces)) == (8 * MIB, PIECE_BYTES)
+    assert most < 2 * MIB
+
+
+def test_bytes_stored_as_packed_ones_come_as_they_are_stored(place):
+    packed = gzip.compress(b"chips" * 1000)
+    place.replace("menu.txt", packed, encoding="gzip")
+    assert place.open().download("menu.txt").read() == packed
 
 
 def test_nothing_is_seen_before_all_of_it_is_there(place, film):

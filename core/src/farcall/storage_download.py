@@ -14,8 +14,10 @@ from farcall.storage_driver import StoredFile
 from farcall.storage_upload import Hands, first_error
 
 RANGE_BYTES: Final = 8 * 1024 * 1024
-RANGES_AT_ONCE: Final = 4
-"""How many ranges are on their way at a time: 32 MiB in memory where they are read in order."""
+RANGES_AT_ONCE: Final = 8
+"""How many ranges of a file are on their way at a time, where each piece is written to its place as it comes."""
+RANGES_AHEAD: Final = 4
+"""The same where they are read in order, and so wait in memory: 32 MiB."""
 TRIES: Final = 5
 """How often a link may break in a row, without a byte between, before the download is given up."""
 
@@ -53,7 +55,7 @@ class StoredBody:
         try:
             for start in self._starts():
                 coming.append(asyncio.create_task(self._pieces(start)))
-                if len(coming) == RANGES_AT_ONCE:
+                if len(coming) == RANGES_AHEAD:
                     for piece in await coming.popleft():
                         yield piece
             while coming:
@@ -75,7 +77,8 @@ class StoredBody:
             FileError: The file is gone, was replaced, or is not whole.
             OSError: The disk refuses.
         """
-        starts, lock = iter(self._starts()), threading.Lock()
+        places = self._starts()
+        starts, lock = iter(places), threading.Lock()
 
         def write(place: int, piece: bytes) -> None:
             with lock:
@@ -90,7 +93,7 @@ class StoredBody:
 
         with first_error():
             async with asyncio.TaskGroup() as group:
-                for _ in range(RANGES_AT_ONCE):
+                for _ in places[:RANGES_AT_ONCE]:
                     group.create_task(work())
 
     def _starts(self) -> range:
@@ -110,7 +113,7 @@ class StoredBody:
         while part.here < part.end:
             before = part.here
             try:
-                await self._hands.do(self._read, part)
+                await self._hands.fetch(self._read, part)
             except (Unreachable, ServerFault, Busy) as error:
                 failures = failures + 1 if part.here == before else 1
                 if failures == TRIES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,6 +14,9 @@ from farcall.errors import ConfigError, UsageError
 from farcall.wire import UNKNOWN_TYPE
 
 M = TypeVar("M", bound=BaseModel)
+
+PIECE_BYTES: Final = 256 * 1024
+"""How much of a file to hand over at a time: what several threads hold at once stays in the processor's cache."""
 
 
 class UploadLost(Exception):
@@ -104,7 +107,7 @@ class StorageDriver(Protocol):
         raise NotImplementedError
 
     def read(self, key: str, start: int, end: int, etag: str) -> Iterator[bytes]:
-        """The bytes from `start` up to `end`, without that at `end`; the file has so many.
+        """The bytes from `start` up to `end`, without that at `end`, in pieces as they come; the file has so many.
 
         Raises:
             FileError: There is no such file, or it is no longer the one `etag` names (empty: any).

@@ -7,7 +7,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from farcall import threads
@@ -45,18 +45,25 @@ class Hands:
             AuthRefused: There is none, or it is refused too.
             UsageError: The storage was closed.
         """
+        return await self._done(threads.store, step, *args)
+
+    async def fetch(self, step: Callable[..., T], *args: Any) -> T:
+        """The same for a step that brings a file's bytes, which takes long."""
+        return await self._done(threads.fetch, step, *args)
+
+    async def _done(self, on: Callable[..., Awaitable[T]], step: Callable[..., T], *args: Any) -> T:
         if self.closed.is_set():
             raise UsageError("This storage was closed; open it again.")
         renewals = self._renewals
         try:
-            return await threads.store(step, *args)
+            return await on(step, *args)
         except AuthRefused:
             async with self._renewing:
                 if self._renewals == renewals:
                     if not await threads.store(self.driver.renew):
                         raise
                     self._renewals += 1
-        return await threads.store(step, *args)
+        return await on(step, *args)
 
 
 class Upload:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -20,30 +21,79 @@ F = TypeVar("F")
 
 MOST_THREADS: Final = 16
 
+Work = Callable[[], Callable[[], None]]
+"""What a thread does; it returns what tells of it, which the thread calls once it can be called again itself."""
+
+
+def _nobody() -> None:
+    """To tell nobody."""
+
 
 class _Pool:
-    """Threads that start when they are needed and never keep the interpreter alive."""
+    """Threads that start when they are needed and never keep the interpreter alive.
+
+    One is called at a time and calls the next if work is left, so that what is quickly done wakes few. Who rested last
+    is called first, so that few keep the memory of what they did.
+    """
 
     def __init__(self) -> None:
-        self.work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.lock = threading.Lock()
+        self.waiting: deque[Work] = deque()
         self.threads = 0
-        self.pending = 0
+        self.resting: list[threading.Lock] = []
+        """What is released to call each of those that rest."""
+        self.called = False
+        """Whether one was called that has not looked for work yet."""
 
-    def put(self, work: Callable[[], None]) -> None:
+    def put(self, work: Work) -> None:
         with self.lock:
-            self.pending += 1
-            starting = self.pending > self.threads and self.threads < MOST_THREADS
-            self.threads += starting
-        self.work.put(work)
-        if starting:
+            self.waiting.append(work)
+            call = self._caller()
+        call()
+
+    def _caller(self) -> Callable[[], None]:
+        """What calls one more thread, if one is wanted and to be had; for when the lock is free again."""
+        if self.called or not self.waiting:
+            return _nobody
+        if self.resting:
+            self.called = True
+            return self.resting.pop().release
+        if self.threads < MOST_THREADS:
+            self.called = True
+            self.threads += 1
+            return self._start
+        return _nobody
+
+    def _start(self) -> None:
+        try:
             threading.Thread(target=self._run, name="farcall-io", daemon=True).start()
+        except RuntimeError:  # the system gives no more threads; those there are come to it
+            with self.lock:
+                self.called = False
+                self.threads -= 1
+                if not self.threads:
+                    raise
 
     def _run(self) -> None:
+        bell = threading.Lock()
+        called = bell.acquire()
+        report = _nobody
         while True:
-            self.work.get()()
-            with self.lock:
-                self.pending -= 1
+            work, call = self._next(bell, called)
+            call()
+            report()
+            report = _nobody  # and no longer what it reported
+            called = work is None and bell.acquire()
+            if work is not None:
+                report = work()
+
+    def _next(self, bell: threading.Lock, called: bool) -> tuple[Work | None, Callable[[], None]]:  # noqa: FBT001
+        with self.lock:
+            self.called = self.called and not called
+            if not self.waiting:
+                self.resting.append(bell)
+                return None, _nobody
+            return self.waiting.popleft(), self._caller()
 
 
 _pool = _Pool()
@@ -51,11 +101,13 @@ _names = _Pool()
 """Apart, so that no silent disk or slow storage keeps everybody's names from being looked up."""
 _storages = _Pool()
 """Apart, so that no storage that does not answer keeps files of this machine from being read."""
+_ranges = _Pool()
+"""Apart, so that downloads keep no other step of a storage waiting, nor the memory of its uploads on more threads."""
 
 
 def _after_fork() -> None:
-    global _pool, _names, _storages
-    _pool, _names, _storages = _Pool(), _Pool(), _Pool()
+    global _pool, _names, _storages, _ranges
+    _pool, _names, _storages, _ranges = _Pool(), _Pool(), _Pool(), _Pool()
 
 
 if hasattr(os, "register_at_fork"):
@@ -70,9 +122,10 @@ async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 def later(function: Callable[[], None]) -> None:
     """Call a blocking function on a thread of ours; nobody waits for it, or hears that the disk refused."""
 
-    def work() -> None:
+    def work() -> Callable[[], None]:
         with contextlib.suppress(OSError):
             function()
+        return _nobody
 
     _pool.put(work)
 
@@ -117,18 +170,24 @@ async def store(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     return await _on(_storages.put, function, *args, **kwargs)
 
 
+async def fetch(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same for the bytes of stored files, on threads of their own."""
+    return await _on(_ranges.put, function, *args, **kwargs)
+
+
 async def run_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """The same on a thread of its own, for what may never return: a caller's pipe or iterator."""
     return await _on(_alone, function, *args, **kwargs)
 
 
-def _alone(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, name="farcall-stream", daemon=True).start()
+def _alone(work: Work) -> None:
+    def run() -> None:
+        work()()
+
+    threading.Thread(target=run, name="farcall-stream", daemon=True).start()
 
 
-async def _on(
-    put: Callable[[Callable[[], None]], None], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-) -> T:
+async def _on(put: Callable[[Work], None], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -142,17 +201,18 @@ async def _on(
         else:
             future.set_exception(error)
 
-    def work() -> None:
+    def work() -> Callable[[], None]:
         result: T | None = None
         error: BaseException | None = None
         try:
             result = function(*args, **kwargs)
         except BaseException as raised:  # noqa: BLE001 - carried over to the awaiting side, whatever it is
             error = raised
-        try:
+        return partial(report, result, error)
+
+    def report(result: T | None, error: BaseException | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended; nobody waits any more
             loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:
-            return  # the loop has ended; nobody waits any more
 
     put(work)
     return await future

@@ -106,6 +106,7 @@ class FastTaskAPI(FastAPI):
     ) -> None:
         if max_concurrency is not None:
             _at_least("max_concurrency", max_concurrency, 1)
+        _at_least("result_ttl_s", result_ttl_s, 0)
         super().__init__(title=title, **options)
         self.exception_handlers.setdefault(Exception, replies.fault)
         self.result_ttl_s = result_ttl_s
@@ -180,6 +181,8 @@ class FastTaskAPI(FastAPI):
         _at_least("retries", retries, 0)
         _at_least("backoff_s", backoff_s, 0)
         _at_least("cancel_grace_s", cancel_grace_s, 0)
+        ttl_s = self.result_ttl_s if result_ttl_s is None else result_ttl_s
+        _at_least("result_ttl_s", ttl_s, 0)
         if timeout_s is not None and timeout_s <= 0:
             raise UsageError(f"timeout_s is {timeout_s}; it must be more than 0, or None.")
 
@@ -194,7 +197,6 @@ class FastTaskAPI(FastAPI):
                 timeout_s=timeout_s,
             )
             lane = lanes.lane(work, where, path=path, cancel_grace_s=cancel_grace_s)
-            ttl_s = self.result_ttl_s if result_ttl_s is None else result_ttl_s
             handler = Submit(
                 signature=known, store=self.store, lane=lane, ttl_s=ttl_s, most_bytes=self.max_upload_bytes
             )
@@ -369,5 +371,5 @@ class FastTaskAPI(FastAPI):
 
 
 def _at_least(name: str, value: float, least: int) -> None:
-    if value < least:
+    if not value >= least:  # NaN too
         raise UsageError(f"{name} is {value}; it must be {least} or more.")

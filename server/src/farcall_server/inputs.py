@@ -115,7 +115,7 @@ def _too_large(most_bytes: int) -> HTTPException:
 async def whole(request: Request, most_bytes: int) -> bytes:
     """A request's body, in memory; 413 if it is larger than allowed."""
     async with aclosing(_pieces(request, most_bytes)) as pieces:
-        read = [piece async for piece in pieces]
+        read = [piece async for piece in pieces if piece]
     return read[0] if len(read) == 1 else b"".join(read)
 
 

@@ -53,13 +53,16 @@ if hasattr(os, "register_at_fork"):
 
 
 def new_id() -> str:
-    """An id that cannot be guessed. Randomness is drawn for many at once: each draw gives up the interpreter lock."""
+    """An id that cannot be guessed: 48 bits of the time in ms, as in UUIDv7, then 80 random ones.
+
+    So new ids lie together in an index. Randomness is drawn for many at once: each draw gives up the interpreter lock.
+    """
     while True:
         try:
             return _drawn.popleft()
         except IndexError:
-            fresh = os.urandom(16 * 256).hex()
-            _drawn.extend(fresh[start : start + 32] for start in range(0, len(fresh), 32))
+            moment, fresh = f"{int(time.time() * 1000):012x}", os.urandom(10 * 256).hex()
+            _drawn.extend(moment + fresh[start : start + 20] for start in range(0, len(fresh), 20))
 
 
 class Job:

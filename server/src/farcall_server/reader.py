@@ -12,14 +12,14 @@ from farcall_server.chunks import Chunks
 from farcall_server.job import Job
 from farcall_server.listing import Asked
 
-_FIND: Final = f"SELECT {rows.COLUMNS} FROM jobs LEFT JOIN notes USING (id) LEFT JOIN ends USING (id)"  # noqa: S608 - our own names
+_FIND: Final = f"SELECT {rows.COLUMNS} FROM jobs LEFT JOIN notes USING (number) LEFT JOIN ends USING (number)"  # noqa: S608 - our own names
 
 # Of a page no result is read, and of a job that has not ended no arguments: the store has that job in memory.
 _PAGE_COLUMNS: Final = (
     "jobs.id, jobs.number, endpoint, folder, created, ttl_s, begun, digest, NULL, NULL, NULL, ends.look, NULL"
 )
-_PAGE: Final = f"SELECT {_PAGE_COLUMNS} FROM jobs LEFT JOIN ends USING (id) WHERE"  # noqa: S608 - as above
-_ENDED_PAGE: Final = f"SELECT {_PAGE_COLUMNS} FROM ends CROSS JOIN jobs ON jobs.number = ends.number WHERE"  # noqa: S608
+_PAGE: Final = f"SELECT {_PAGE_COLUMNS} FROM jobs LEFT JOIN ends USING (number) WHERE"  # noqa: S608 - as above
+_ENDED_PAGE: Final = f"SELECT {_PAGE_COLUMNS} FROM ends CROSS JOIN jobs USING (number) WHERE"  # noqa: S608
 _LATER: Final = "jobs.number < :before AND created >= :since"
 
 
@@ -51,11 +51,11 @@ class Reader:
 
     def left(self) -> list[Job]:
         """The jobs that have not ended, oldest first."""
-        return [rows.job(row, self.files) for row in self._rows(f"{_FIND} WHERE ends.id IS NULL ORDER BY 2", {})]
+        return [rows.job(row, self.files) for row in self._rows(f"{_FIND} WHERE ends.number IS NULL ORDER BY 2", {})]
 
     def rests(self, now: float) -> Mapping[str, float]:
         """The ids of the jobs that have ended, and the seconds their results are still kept."""
-        query = "SELECT id, expires - :now, ttl_s FROM ends JOIN jobs USING (id)"
+        query = "SELECT id, expires - :now, ttl_s FROM ends JOIN jobs USING (number)"
         # A clock set back, or ahead, changes nothing of how long they are kept at most.
         return {name: min(max(rest, 0.0), ttl_s) for name, rest, ttl_s in self._rows(query, {"now": now})}
 

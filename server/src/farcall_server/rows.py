@@ -53,12 +53,12 @@ def unpacked(body: str | None, fields: str | None, folder: Folder) -> Given:
 
 
 def ended(job: Job, outcome: Outcome) -> tuple[Any, ...]:
-    """A job's end, as the columns id, number, state, look, result, expires. Notes how long it is."""
+    """A job's end, as the columns number, state, look, result, expires. Notes how long it is."""
     result = None if outcome.result is None else payloads.pack(outcome.result, job.folder)
     look = noted(job, outcome)
     job.weight = len(look) + len(result or "")
     text = payloads.shelve(result, job.folder, "result")
-    return job.id, job.number, outcome.state, look, text, time.time() + job.ttl_s
+    return job.number, outcome.state, look, text, time.time() + job.ttl_s
 
 
 def noted(job: Job, outcome: Outcome | None = None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 from farcall.errors import ConfigError
 
-from farcall_server import descriptors
+from farcall_server import cutting, descriptors
 from farcall_server.connections import BoundedProtocol
 from farcall_server.hosts import is_loopback
 
@@ -78,7 +79,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: FastTaskAPI, *, host: str, port: int, kept_in: str = "") -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                cutting.answering(app, lambda: self.should_exit),
                 host=host,
                 port=port,
                 http=BoundedProtocol,
@@ -93,6 +94,8 @@ class Server(uvicorn.Server):
         """Start to listen, and say where."""
         await super().startup(sockets)
         if self.started:
+            gc.collect()
+            gc.freeze()  # what is there by now stays: it need not be searched for garbage again and again
             sys.stdout.write(self.greeting() + "\n")
             if self.kept_in:
                 sys.stdout.write(f"Its jobs are kept in {self.kept_in}\n")
@@ -104,6 +107,7 @@ class Server(uvicorn.Server):
         """Answer everybody who waits, then stop."""
         self.served.release()
         await super().shutdown(sockets)
+        gc.unfreeze()  # a program that goes on, as a notebook does, may forget the app and its models
 
     @property
     def url(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -32,15 +33,28 @@ def told(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     return int(number) if number.isdecimal() else 1
 
 
+def handed() -> int:
+    """How many processes a program has started by `uvicorn.run("app:app", workers=2)`, if this is one of them; else 1.
+
+    Source: uvicorn 0.54, `_subprocess.py`: each is a process of multiprocessing that is handed the settings.
+    """
+    config = vars(multiprocessing.current_process()).get("_kwargs", {}).get("config")
+    if config is None:
+        return 1
+    from uvicorn import Config
+
+    return config.workers if isinstance(config, Config) and not config.should_reload else 1
+
+
 def refuse_several(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     """Raise if this is one of several processes.
 
     Raises:
         UsageError: It is.
     """
-    if (number := told(arguments, environment)) > 1:
+    if (number := max(told(arguments, environment), handed())) > 1:
         raise UsageError(
             f"The server was told to start {number} processes, of which none would know the others' jobs. Start one "
-            f"(--workers 1, no {VARIABLE}): it serves thousands of jobs a second, and functions use more cores by "
+            f"(workers=1, no {VARIABLE}): it serves thousands of jobs a second, and functions use more cores by "
             'task_endpoint(isolation="process", concurrency=…).'
         )

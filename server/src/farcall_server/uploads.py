@@ -58,14 +58,14 @@ class Folder:
     Args:
         place: Where they go and stay until they are discarded; None: to a temporary folder, and they go when it goes,
             at the latest at exit.
-        new: Whether nothing can be there yet, so that nobody need look.
+        name: Of a new folder within the place, where nobody need look yet; empty: the place itself.
     """
 
-    __slots__ = ("__weakref__", "_count", "_path", "_place", "_remove")
+    __slots__ = ("__weakref__", "_count", "_name", "_path", "_place", "_remove")
 
-    def __init__(self, place: Path | None = None, *, new: bool = False) -> None:
-        self._place = place
-        self._path: Path | None = place if place is not None and not new and place.exists() else None
+    def __init__(self, place: Path | None = None, *, name: str = "") -> None:
+        self._place, self._name = place, name
+        self._path: Path | None = place if place is not None and not name and place.exists() else None
         self._remove: weakref.finalize[..., Folder] | None = None
         self._count = 0
 
@@ -75,7 +75,7 @@ class Folder:
     @property
     def name(self) -> str:
         """What it is called in its store; empty for a temporary one."""
-        return "" if self._place is None else self._place.name
+        return self._name or ("" if self._place is None else self._place.name)
 
     def path(self) -> Path:
         """Where the files are; the folder is made now if it was not."""
@@ -86,8 +86,9 @@ class Folder:
 
     def _made(self) -> Path:
         if self._place is not None:
-            self._place.mkdir(mode=0o700)
-            return self._place
+            place = self._place / self._name
+            place.mkdir(mode=0o700)
+            return place
         made = Path(tempfile.mkdtemp(prefix="farcall-"))
         self._remove = weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
         return made

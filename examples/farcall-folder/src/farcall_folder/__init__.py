@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from farcall.errors import FileError, UsageError
 from farcall.hookspecs import hookimpl
-from farcall.storage_driver import StorageDriver, StoredFile, UploadLost, checked
+from farcall.storage_driver import PIECE_BYTES, StorageDriver, StoredFile, UploadLost, checked
 from pydantic import BaseModel
 
 
@@ -62,7 +62,7 @@ class Folder(StorageDriver):
             raise FileError(f"The file {key!r} is gone.")
         with (self.root / key).open("rb") as file:
             file.seek(start)
-            yield file.read(end - start)
+            yield from iter(lambda: file.read(min(PIECE_BYTES, end - file.tell())), b"")
 
     def delete(self, key: str) -> None:
         (self.root / key).unlink(missing_ok=True)

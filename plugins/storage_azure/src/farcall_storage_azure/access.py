@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 from azure.storage.blob import ContainerClient
 from farcall.errors import ConfigError, KeyMissing
 from farcall.storage_download import RANGE_BYTES
+from farcall.storage_driver import PIECE_BYTES
 
 from farcall_storage_azure.options import Options, text
 
 SETTINGS: Final[Mapping[str, Any]] = {
     "max_single_put_size": 64 * 1024 * 1024,  # farcall cuts what is larger than its own part itself
     "max_single_get_size": RANGE_BYTES,  # one request for each range that farcall asks for
-    "max_chunk_get_size": RANGE_BYTES,
+    "connection_data_block_size": PIECE_BYTES,
     "connection_timeout": 10,
     "read_timeout": 60,
     "retry_total": 3,

@@ -12,6 +12,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlobClient, ContentSettings
 from farcall.storage_driver import StorageDriver, StorageLimits, StoredFile
 
+from farcall_storage_azure import ranges
 from farcall_storage_azure.access import access
 from farcall_storage_azure.faults import FAULTS, code_of, fault
 from farcall_storage_azure.options import Options
@@ -74,9 +75,12 @@ class AzureDriver(StorageDriver):
         return None if found is None else _stored(key, found)
 
     def read(self, key: str, start: int, end: int, etag: str) -> Iterator[bytes]:
-        """Get Blob in ranges, of the version that `etag` names."""
+        """Get Blob, of the version that `etag` names."""
         same: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
-        pieces = self._do(lambda: self._blob(key).download_blob(start, end - start, **same).chunks())
+        answer = self._do(lambda: ranges.answer(self._blob(key), start, end - start, **same))
+        return self._pieces(ranges.pieces(answer))
+
+    def _pieces(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         while (piece := self._do(lambda: next(pieces, None))) is not None:
             yield piece
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from farcall_storage_s3.options import Options
 
 TRIES: Final = 4
-CONNECTIONS: Final = 20
+CONNECTIONS: Final = 32
 """As many as farcall takes steps at once; boto3's own ten would have the others wait and warn."""
 
 

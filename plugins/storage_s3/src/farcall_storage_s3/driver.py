@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
-from farcall.storage_driver import StorageDriver, StorageLimits, StoredFile
+from farcall.storage_driver import PIECE_BYTES, StorageDriver, StorageLimits, StoredFile
 
 from farcall_storage_s3.client import client_of, credentials_of, session_of
 from farcall_storage_s3.faults import FAULTS, code_of, fault
@@ -18,7 +18,6 @@ from farcall_storage_s3.options import Options
 
 CHECKSUM: Final = "CRC32"
 """boto3's own default, which every part's upload bears."""
-READ_BYTES: Final = 1024 * 1024
 LIMITS: Final = StorageLimits(parts=10_000, link_s=7 * 24 * 3600.0)
 """Amazon S3 User Guide, "Multipart upload limits" and "Expiration time for presigned URLs", 2026."""
 
@@ -91,7 +90,7 @@ class S3Driver(StorageDriver):
 
     def _pieces(self, body: Any) -> Iterator[bytes]:
         try:
-            yield from body.iter_chunks(READ_BYTES)
+            yield from body.iter_chunks(PIECE_BYTES)
         except FAULTS as error:
             self._fail(error)
         finally:

@@ -1,0 +1,72 @@
+"""Blocking work on threads: as many as it takes, and no more."""
+
+import asyncio
+import threading
+
+import pytest
+from farcall import threads
+
+
+@pytest.fixture(autouse=True)
+def pool(monkeypatch):
+    monkeypatch.setattr(threads, "_pool", threads._Pool())
+
+
+async def at_once(count, function):
+    return await asyncio.gather(*(threads.run(function) for _ in range(count)))
+
+
+def test_work_that_waits_for_other_work_gets_a_thread_each():
+    together = threading.Barrier(threads.MOST_THREADS)
+    places = asyncio.run(at_once(threads.MOST_THREADS, lambda: together.wait(30)))
+    assert sorted(places) == list(range(threads.MOST_THREADS))
+
+
+def test_more_work_than_threads_is_done_too():
+    assert asyncio.run(at_once(20 * threads.MOST_THREADS, lambda: 1)) == [1] * 20 * threads.MOST_THREADS
+
+
+def test_one_thread_does_what_comes_one_after_the_other_however_many_rest():
+    async def idents():
+        together = threading.Barrier(5)
+        await at_once(5, lambda: together.wait(30))
+        return {await threads.run(threading.get_ident) for _ in range(50)}
+
+    assert len(asyncio.run(idents())) == 1
+
+
+def test_a_result_is_not_kept_while_nothing_is_to_be_done():
+    class Result:
+        def __init__(self):
+            self.gone = threading.Event()
+
+        def __del__(self):
+            self.gone.set()
+
+    async def gone():
+        return (await threads.run(Result)).gone
+
+    assert asyncio.run(gone()).wait(30)
+
+
+def test_work_is_done_by_the_threads_there_are_where_the_system_gives_no_more(monkeypatch):
+    async def work():
+        await threads.run(int)
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        return await at_once(5, lambda: 1)
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    assert asyncio.run(work()) == [1] * 5
+
+
+def test_it_is_told_where_the_system_gives_no_thread_at_all(monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            asyncio.run(threads.run(int))
+    assert asyncio.run(threads.run(lambda: 1)) == 1
