@@ -9,13 +9,16 @@ if TYPE_CHECKING:
     from farcall import errors, plugins
     from farcall.binding import Binding
     from farcall.blocking import Endpoint, Job, Service, as_completed, gather
+    from farcall.endpoint import AsyncEndpoint
     from farcall.files import File
     from farcall.files_async import AsyncFile
     from farcall.hookspecs import hookimpl
+    from farcall.job import AsyncJob
     from farcall.jobs import Snapshot, State
     from farcall.keys import settings
     from farcall.opening import connect, connect_async
-    from farcall.service import AsyncEndpoint, AsyncJob, AsyncService, as_completed_async, gather_async
+    from farcall.service import AsyncService
+    from farcall.several import as_completed_async, gather_async
     from farcall.spec import EndpointSpec, Parameter, ServiceSpec
     from farcall.storage import AsyncStorage
     from farcall.storage_blocking import Storage
@@ -55,9 +58,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AsyncEndpoint": "service",
+    "AsyncEndpoint": "endpoint",
     "AsyncFile": "files_async",
-    "AsyncJob": "service",
+    "AsyncJob": "job",
     "AsyncService": "service",
     "AsyncStorage": "storage",
     "Binding": "binding",
@@ -72,11 +75,11 @@ _HOMES = {
     "State": "jobs",
     "Storage": "storage_blocking",
     "as_completed": "blocking",
-    "as_completed_async": "service",
+    "as_completed_async": "several",
     "connect": "opening",
     "connect_async": "opening",
     "gather": "blocking",
-    "gather_async": "service",
+    "gather_async": "several",
     "hookimpl": "hookspecs",
     "open_storage": "storage_opening",
     "open_storage_async": "storage_opening",
