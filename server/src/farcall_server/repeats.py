@@ -15,12 +15,12 @@ from starlette.requests import Request
 
 from farcall_server.job import Given, Job
 from farcall_server.queue import Store
+from farcall_server.uploads import Received
 
 HEADER: Final = "idempotency-key"
 LONGEST_KEY: Final = 255
 """Characters."""
 
-PIECE_BYTES: Final = 1024 * 1024
 OTHER_ARGUMENTS: Final = (
     "This Idempotency-Key was sent before with other arguments. Send a new key with a new call, and the same arguments "
     "when you send a call again."
@@ -56,26 +56,29 @@ async def digest(given: Given) -> str:
 
 
 def _digest(given: Given) -> str:
-    made = hashlib.sha256()
     values = from_json(given or b"{}") if isinstance(given, bytes) else given or {}
-    made.update(to_json(_sorted(values, made)))
-    return made.hexdigest()
+    return hashlib.sha256(to_json(_sorted(values))).hexdigest()
 
 
-def _sorted(value: Any, files: Any) -> Any:
-    """The value with its names in order; a file's bytes go into `files`, and its name and size stand in its place."""
-    if isinstance(value, File) and value.value.body is None:
-        return ["link", value.url]
+def _sorted(value: Any) -> Any:
+    """The value with its names in order; in a file's place stand its name, its size and the digest of its bytes."""
     if isinstance(value, File):
-        with value.open() as source:
-            while piece := source.read(PIECE_BYTES):
-                files.update(piece)
-        return ["file", value.name, value.media_type, value.size]
+        return ["link", value.url] if value.value.body is None else _fingerprint(value)
     if isinstance(value, Mapping):
-        return {name: _sorted(value[name], files) for name in sorted(value)}
+        return {name: _sorted(value[name]) for name in sorted(value)}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_sorted(inner, files) for inner in value]
+        return [_sorted(inner) for inner in value]
     return value
+
+
+def _fingerprint(file: File) -> list[Any]:
+    body = file.value.body
+    if isinstance(body, Received):
+        sha256 = body.sha256
+    else:
+        with file.open() as source:
+            sha256 = hashlib.file_digest(source, "sha256").hexdigest()
+    return ["file", file.name, file.media_type, file.size, sha256]
 
 
 class Arrivals:

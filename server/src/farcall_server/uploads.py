@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import hashlib
 import mimetypes
 import re
 import shutil
@@ -140,8 +142,27 @@ class Folder:
             shutil.rmtree(self._path, ignore_errors=True)
 
 
-async def multipart(pieces: AsyncIterator[bytes], boundary: bytes, folder: Folder) -> list[Pair]:
+@dataclass(frozen=True, slots=True)
+class Received(PathBody):
+    """A file that came in as a part.
+
+    Args:
+        sha256: Of its bytes, in hexadecimal.
+    """
+
+    sha256: str
+
+
+async def multipart(
+    pieces: AsyncIterator[bytes], boundary: bytes, folder: Folder, *, hashed: bool = False
+) -> list[Pair]:
     """Every part's name with its text or file, in order.
+
+    Args:
+        pieces: The body.
+        boundary: What stands between its parts.
+        folder: Where large files and texts go.
+        hashed: Whether a file that goes to disk is hashed meanwhile; its body is a `Received` then.
 
     Raises:
         MultipartError: The body is no multipart.
@@ -149,20 +170,20 @@ async def multipart(pieces: AsyncIterator[bytes], boundary: bytes, folder: Folde
     """
     if not boundary:
         raise MultipartError("the content type names no boundary")
-    reading = _Reading(folder)
+    reading = _Reading(folder, hashed=hashed)
     try:
         parser = MultipartParser(boundary, reading.callbacks())
         async for piece in pieces:
             parser.write(piece)
-            await reading.flush(WRITE_BYTES)
+            await reading.flush()
         parser.finalize()
         if not reading.ended:
             raise MultipartError("its last boundary is missing")
-        await reading.flush(0)
+        await reading.written()
     except FormParserError as error:
         raise MultipartError(str(error)) from error
     finally:
-        reading.close()
+        await reading.close()
     return [part.pair() for part in reading.parts]
 
 
@@ -175,10 +196,13 @@ class _Part:
         self.filename: str | None = None
         self.unnamed = False
         self.pending = bytearray()
+        self.on_disk = False
+        self.whole = False
         self.handle: BinaryIO | None = None
         self.size = 0
+        self.digest: Any = None
 
-    def begin(self) -> None:
+    def begin(self, *, hashed: bool) -> None:
         """Read the part's headers, which are complete now."""
         _, options = parse_options_header(self.headers.get("content-disposition"))
         if b"name" not in options:
@@ -187,13 +211,28 @@ class _Part:
         filename = options.get(b"filename")
         self.unnamed = filename == b""
         self.filename = None if filename is None else base_name(filename.decode("utf-8", "replace"))
+        self.digest = hashlib.sha256() if hashed and filename is not None else None
 
-    def write(self, folder: Folder) -> None:
-        """Move what has come in so far to disk; blocks."""
+    def due(self, *, ended: bool) -> bool:
+        """Whether what has come in so far is to go to disk now."""
+        if not self.on_disk:
+            return len(self.pending) > IN_MEMORY_BYTES
+        return not self.whole and (ended or len(self.pending) >= WRITE_BYTES)
+
+    def taken(self, *, ended: bool) -> bytearray:
+        """What has come in so far, for the disk."""
+        self.on_disk, self.whole = True, ended
+        taken, self.pending = self.pending, bytearray()
+        return taken
+
+    def write(self, content: bytearray, folder: Folder) -> None:
+        """Write what was taken, and close the file after the last of it; blocks."""
         self.handle = self.handle or folder.new()
-        self.handle.write(self.pending)
-        self.handle.flush()
-        self.pending.clear()
+        self.handle.write(content)
+        if self.digest is not None:
+            self.digest.update(content)
+        if self.whole:
+            self.handle.close()
 
     def pair(self) -> Pair:
         """The part's name, and its text or file."""
@@ -201,8 +240,16 @@ class _Part:
             return self.name, LongText(self.handle.name, self.size)
         if self.filename is None or (self.unnamed and not self.size):  # a browser's empty file field
             return self.name, self.pending.decode("utf-8", "replace")
-        body = BytesBody(bytes(self.pending)) if self.handle is None else PathBody(self.handle.name, self.size)
-        return self.name, File(FileValue(name=self.filename, media_type=self.media_type(), body=body, size=self.size))
+        value = FileValue(name=self.filename, media_type=self.media_type(), body=self.body(), size=self.size)
+        return self.name, File(value)
+
+    def body(self) -> BytesBody | PathBody:
+        """The part's bytes."""
+        if self.handle is None:
+            return BytesBody(bytes(self.pending))
+        if self.digest is None:
+            return PathBody(self.handle.name, self.size)
+        return Received(self.handle.name, self.size, self.digest.hexdigest())
 
     def media_type(self) -> str:
         """What the part says it is; by its name where it does not say."""
@@ -215,13 +262,14 @@ class _Part:
 class _Reading:
     """What the parser calls as it goes through the body."""
 
-    def __init__(self, folder: Folder) -> None:
-        self.folder = folder
+    def __init__(self, folder: Folder, *, hashed: bool) -> None:
+        self.folder, self.hashed = folder, hashed
         self.header_left = MOST_HEADER_BYTES
         self.parts: list[_Part] = []
         self.field = bytearray()
         self.value = bytearray()
         self.ended = False
+        self.writing: asyncio.Future[None] | None = None
 
     def callbacks(self) -> Any:
         """The parser's table of callbacks."""
@@ -260,7 +308,7 @@ class _Reading:
         self.value.clear()
 
     def headers_finished(self) -> None:
-        self.parts[-1].begin()
+        self.parts[-1].begin(hashed=self.hashed)
 
     def part_data(self, data: bytes, start: int, end: int) -> None:
         part = self.parts[-1]
@@ -270,24 +318,23 @@ class _Reading:
     def end(self) -> None:
         self.ended = True
 
-    async def flush(self, most_bytes: int) -> None:
-        """Bring to disk what is too large to stay in memory.
-
-        Args:
-            most_bytes: How much of a part that is already on disk may wait in memory.
-        """
+    async def flush(self) -> None:
+        """Bring to disk what is too large to stay in memory, while the next bytes come in."""
         for part in self.parts:
-            if self._due(part, most_bytes):
-                await threads.run(part.write, self.folder)
-            if part.handle is not None and part is not self.parts[-1]:
-                part.handle.close()
+            ended = self.ended or part is not self.parts[-1]
+            if part.due(ended=ended):
+                await self.written()
+                self.writing = asyncio.ensure_future(threads.run(part.write, part.taken(ended=ended), self.folder))
 
-    def _due(self, part: _Part, most_bytes: int) -> bool:
-        if part.handle is None:
-            return len(part.pending) > IN_MEMORY_BYTES
-        return bool(part.pending) and (len(part.pending) >= most_bytes or part is not self.parts[-1])
+    async def written(self) -> None:
+        """Wait until the disk has what it was given."""
+        if self.writing is not None:
+            await self.writing
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Close all files, once nothing is written any more."""
+        if self.writing is not None:
+            await asyncio.gather(self.writing, return_exceptions=True)
         for part in self.parts:
             if part.handle is not None:
                 with contextlib.suppress(OSError):
