@@ -83,7 +83,7 @@ class Submit:
             self.signature,
             most_bytes=self.most_bytes,
             folder=self.store.folder(),
-            hashed=job_id is not None,
+            summed=job_id is not None,
         )
         made = Job(path, read.arguments, ttl_s=self.ttl_s, folder=read.folder, job_id=job_id)
         made.given = read.given

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import mimetypes
 import re
 import shutil
 import tempfile
 import threading
 import weakref
+import zlib
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,9 @@ from starlette.exceptions import HTTPException
 IN_MEMORY_BYTES: Final = 64 * 1024
 """A file or a text up to this size stays in memory; a larger one goes to disk."""
 
-WRITE_BYTES: Final = 256 * 1024
+WRITE_BYTES: Final = 512 * 1024
+"""How much of a part goes to disk at a time, while as much again comes in."""
+
 MOST_PARTS: Final = 1000
 MOST_HEADER_BYTES: Final = 16 * 1024
 UNKNOWN: Final = "application/octet-stream"
@@ -147,22 +149,20 @@ class Received(PathBody):
     """A file that came in as a part.
 
     Args:
-        sha256: Of its bytes, in hexadecimal.
+        checksum: CRC-32 of its bytes.
     """
 
-    sha256: str
+    checksum: int
 
 
-async def multipart(
-    pieces: AsyncIterator[bytes], boundary: bytes, folder: Folder, *, hashed: bool = False
-) -> list[Pair]:
+async def multipart(pieces: AsyncIterator[bytes], boundary: bytes, folder: Folder, *, summed: bool) -> list[Pair]:
     """Every part's name with its text or file, in order.
 
     Args:
         pieces: The body.
         boundary: What stands between its parts.
         folder: Where large files and texts go.
-        hashed: Whether a file that goes to disk is hashed meanwhile; its body is a `Received` then.
+        summed: Whether a file that goes to disk gets a checksum meanwhile; its body is a `Received` then.
 
     Raises:
         MultipartError: The body is no multipart.
@@ -170,7 +170,7 @@ async def multipart(
     """
     if not boundary:
         raise MultipartError("the content type names no boundary")
-    reading = _Reading(folder, hashed=hashed)
+    reading = _Reading(folder, summed=summed)
     try:
         parser = MultipartParser(boundary, reading.callbacks())
         async for piece in pieces:
@@ -200,9 +200,9 @@ class _Part:
         self.whole = False
         self.handle: BinaryIO | None = None
         self.size = 0
-        self.digest: Any = None
+        self.checksum: int | None = None
 
-    def begin(self, *, hashed: bool) -> None:
+    def begin(self, *, summed: bool) -> None:
         """Read the part's headers, which are complete now."""
         _, options = parse_options_header(self.headers.get("content-disposition"))
         if b"name" not in options:
@@ -211,7 +211,7 @@ class _Part:
         filename = options.get(b"filename")
         self.unnamed = filename == b""
         self.filename = None if filename is None else base_name(filename.decode("utf-8", "replace"))
-        self.digest = hashlib.sha256() if hashed and filename is not None else None
+        self.checksum = 0 if summed and filename is not None else None
 
     def due(self, *, ended: bool) -> bool:
         """Whether what has come in so far is to go to disk now."""
@@ -229,8 +229,8 @@ class _Part:
         """Write what was taken, and close the file after the last of it; blocks."""
         self.handle = self.handle or folder.new()
         self.handle.write(content)
-        if self.digest is not None:
-            self.digest.update(content)
+        if self.checksum is not None:
+            self.checksum = zlib.crc32(content, self.checksum)
         if self.whole:
             self.handle.close()
 
@@ -247,9 +247,9 @@ class _Part:
         """The part's bytes."""
         if self.handle is None:
             return BytesBody(bytes(self.pending))
-        if self.digest is None:
+        if self.checksum is None:
             return PathBody(self.handle.name, self.size)
-        return Received(self.handle.name, self.size, self.digest.hexdigest())
+        return Received(self.handle.name, self.size, self.checksum)
 
     def media_type(self) -> str:
         """What the part says it is; by its name where it does not say."""
@@ -262,8 +262,8 @@ class _Part:
 class _Reading:
     """What the parser calls as it goes through the body."""
 
-    def __init__(self, folder: Folder, *, hashed: bool) -> None:
-        self.folder, self.hashed = folder, hashed
+    def __init__(self, folder: Folder, *, summed: bool) -> None:
+        self.folder, self.summed = folder, summed
         self.header_left = MOST_HEADER_BYTES
         self.parts: list[_Part] = []
         self.field = bytearray()
@@ -308,7 +308,7 @@ class _Reading:
         self.value.clear()
 
     def headers_finished(self) -> None:
-        self.parts[-1].begin(hashed=self.hashed)
+        self.parts[-1].begin(summed=self.summed)
 
     def part_data(self, data: bytes, start: int, end: int) -> None:
         part = self.parts[-1]
