@@ -30,6 +30,9 @@ IN_MEMORY_BYTES: Final = 64 * 1024
 WRITE_BYTES: Final = 512 * 1024
 """How much of a part goes to disk at a time, while as much again comes in."""
 
+MOST_PIECES: Final = 1000
+"""Of a part that are kept apart in memory: a piece may be one byte."""
+
 MOST_PARTS: Final = 1000
 MOST_HEADER_BYTES: Final = 16 * 1024
 UNKNOWN: Final = "application/octet-stream"
@@ -195,7 +198,8 @@ class _Part:
         self.name = ""
         self.filename: str | None = None
         self.unnamed = False
-        self.pending = bytearray()
+        self.pending: list[bytes] = []
+        self.waiting = 0
         self.on_disk = False
         self.whole = False
         self.handle: BinaryIO | None = None
@@ -213,24 +217,33 @@ class _Part:
         self.filename = None if filename is None else base_name(filename.decode("utf-8", "replace"))
         self.checksum = 0 if summed and filename is not None else None
 
+    def add(self, piece: bytes) -> None:
+        """Take in what came next of it."""
+        self.pending.append(piece)
+        self.size += len(piece)
+        self.waiting += len(piece)
+        if len(self.pending) == MOST_PIECES:
+            self.pending = [b"".join(self.pending)]
+
     def due(self, *, ended: bool) -> bool:
         """Whether what has come in so far is to go to disk now."""
         if not self.on_disk:
-            return len(self.pending) > IN_MEMORY_BYTES
-        return not self.whole and (ended or len(self.pending) >= WRITE_BYTES)
+            return self.waiting > IN_MEMORY_BYTES
+        return not self.whole and (ended or self.waiting >= WRITE_BYTES)
 
-    def taken(self, *, ended: bool) -> bytearray:
+    def taken(self, *, ended: bool) -> list[bytes]:
         """What has come in so far, for the disk."""
         self.on_disk, self.whole = True, ended
-        taken, self.pending = self.pending, bytearray()
+        taken, self.pending, self.waiting = self.pending, [], 0
         return taken
 
-    def write(self, content: bytearray, folder: Folder) -> None:
+    def write(self, pieces: list[bytes], folder: Folder) -> None:
         """Write what was taken, and close the file after the last of it; blocks."""
         self.handle = self.handle or folder.new()
-        self.handle.write(content)
-        if self.checksum is not None:
-            self.checksum = zlib.crc32(content, self.checksum)
+        for piece in pieces:
+            self.handle.write(piece)
+            if self.checksum is not None:
+                self.checksum = zlib.crc32(piece, self.checksum)
         if self.whole:
             self.handle.close()
 
@@ -239,14 +252,14 @@ class _Part:
         if self.filename is None and self.handle is not None:
             return self.name, LongText(self.handle.name, self.size)
         if self.filename is None or (self.unnamed and not self.size):  # a browser's empty file field
-            return self.name, self.pending.decode("utf-8", "replace")
+            return self.name, b"".join(self.pending).decode("utf-8", "replace")
         value = FileValue(name=self.filename, media_type=self.media_type(), body=self.body(), size=self.size)
         return self.name, File(value)
 
     def body(self) -> BytesBody | PathBody:
         """The part's bytes."""
         if self.handle is None:
-            return BytesBody(bytes(self.pending))
+            return BytesBody(b"".join(self.pending))
         if self.checksum is None:
             return PathBody(self.handle.name, self.size)
         return Received(self.handle.name, self.size, self.checksum)
@@ -311,9 +324,7 @@ class _Reading:
         self.parts[-1].begin(summed=self.summed)
 
     def part_data(self, data: bytes, start: int, end: int) -> None:
-        part = self.parts[-1]
-        part.pending += data[start:end]
-        part.size += end - start
+        self.parts[-1].add(data[start:end])
 
     def end(self) -> None:
         self.ended = True
