@@ -41,9 +41,7 @@ class Inputs:
     folder: Folder = field(default_factory=Folder)
 
 
-async def read(
-    request: Request, signature: Signature, *, most_bytes: int, folder: Folder | None = None, summed: bool = False
-) -> Inputs:
+async def read(request: Request, signature: Signature, *, most_bytes: int, folder: Folder | None = None) -> Inputs:
     """The arguments a request holds for a function. Files that lie elsewhere are not fetched yet.
 
     Args:
@@ -51,13 +49,12 @@ async def read(
         signature: What the function takes.
         most_bytes: The largest body taken.
         folder: Where its files go; None: to a temporary one. It is emptied if the request is refused.
-        summed: Whether a large file gets a checksum while it comes in, since it will be asked for.
 
     Raises:
         HTTPException: 413 too large, 415 a form of body that is not read, 507 the disk is full.
         RequestValidationError: 422, the body is not what it says, or an argument is wrong, missing or unknown.
     """
-    reading = _Reading(request, signature, most_bytes, Folder() if folder is None else folder, summed=summed)
+    reading = _Reading(request, signature, most_bytes, Folder() if folder is None else folder)
     try:
         return await reading.inputs()
     except OSError as error:
@@ -125,11 +122,8 @@ async def whole(request: Request, most_bytes: int) -> bytes:
 class _Reading:
     """One request on its way to being a function's arguments."""
 
-    def __init__(
-        self, request: Request, signature: Signature, most_bytes: int, folder: Folder, *, summed: bool
-    ) -> None:
+    def __init__(self, request: Request, signature: Signature, most_bytes: int, folder: Folder) -> None:
         self.request, self.signature, self.most_bytes, self.folder = request, signature, most_bytes, folder
-        self.summed = summed
         self.in_path = request.path_params
 
     async def inputs(self) -> Inputs:
@@ -177,7 +171,7 @@ class _Reading:
     async def _multipart(self, boundary: bytes) -> Inputs:
         try:
             async with aclosing(_pieces(self.request, self.most_bytes)) as pieces:
-                pairs = await multipart(pieces, boundary, self.folder, summed=self.summed)
+                pairs = await multipart(pieces, boundary, self.folder)
         except MultipartError as error:
             raise _malformed("multipart_invalid", f"The multipart body cannot be read: {error}.") from error
         long = sum(value.size for _, value in pairs if isinstance(value, LongText))

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from farcall import threads
 from farcall.files import File
+from farcall_fasttaskapi.facts import DRAWN
+from farcall_fasttaskapi.facts import IDEMPOTENCY_HEADER as HEADER
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import from_json, to_json
 from starlette.requests import Request
 
 from farcall_server.job import Given, Job
 from farcall_server.queue import Store
-from farcall_server.uploads import Received
 
-HEADER: Final = "idempotency-key"
-PIECE_BYTES: Final = 512 * 1024
 LONGEST_KEY: Final = 255
 """Characters."""
 
+PIECE_BYTES: Final = 1024 * 1024
 OTHER_ARGUMENTS: Final = (
     "This Idempotency-Key was sent before with other arguments. Send a new key with a new call, and the same arguments "
     "when you send a call again."
@@ -52,40 +51,35 @@ def _wrong(why: str, key: str | None) -> RequestValidationError:
     return RequestValidationError([said])
 
 
-async def digest(given: Given) -> str:
-    """Of a call's arguments, files and all, as they came; the order of a JSON body's names does not count."""
-    return await threads.run(_digest, given)
+async def digest(request: Request, given: Given) -> str:
+    """Of a call's arguments, files and all, as they came; the order of a JSON body's names does not count.
+
+    A key that was drawn for this call alone stands for its arguments, so that no large file need be read for it.
+    """
+    return DRAWN if request.headers[HEADER].startswith(DRAWN) else await threads.run(_digest, given)
 
 
 def _digest(given: Given) -> str:
+    made = hashlib.sha256()
     values = from_json(given or b"{}") if isinstance(given, bytes) else given or {}
-    return hashlib.sha256(to_json(_sorted(values))).hexdigest()
+    made.update(to_json(_sorted(values, made)))
+    return made.hexdigest()
 
 
-def _sorted(value: Any) -> Any:
-    """The value with its names in order; in a file's place stand its name, its size and a checksum of its bytes."""
+def _sorted(value: Any, files: Any) -> Any:
+    """The value with its names in order; a file's bytes go into `files`, and its name and size stand in its place."""
+    if isinstance(value, File) and value.value.body is None:
+        return ["link", value.url]
     if isinstance(value, File):
-        return ["link", value.url] if value.value.body is None else _fingerprint(value)
+        with value.open() as source:
+            while piece := source.read(PIECE_BYTES):
+                files.update(piece)
+        return ["file", value.name, value.media_type, value.size]
     if isinstance(value, Mapping):
-        return {name: _sorted(value[name]) for name in sorted(value)}
+        return {name: _sorted(value[name], files) for name in sorted(value)}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_sorted(inner) for inner in value]
+        return [_sorted(inner, files) for inner in value]
     return value
-
-
-def _fingerprint(file: File) -> list[Any]:
-    """What tells a file from another that was sent by mistake; a forger would fool only himself."""
-    body = file.value.body
-    checksum = body.checksum if isinstance(body, Received) else _checksum(file)
-    return ["file", file.name, file.media_type, file.size, checksum]
-
-
-def _checksum(file: File) -> int:
-    checksum = 0
-    with file.open() as source:
-        while piece := source.read(PIECE_BYTES):
-            checksum = zlib.crc32(piece, checksum)
-    return checksum
 
 
 class Arrivals:

@@ -78,18 +78,12 @@ class Submit:
         repeated = job_id is not None and await self.store.get(job_id) is not None
         if not repeated and self.store.full(path):  # before a large body is read in vain
             return self._refuse(request)
-        read = await inputs.read(
-            request,
-            self.signature,
-            most_bytes=self.most_bytes,
-            folder=self.store.folder(),
-            summed=job_id is not None,
-        )
+        read = await inputs.read(request, self.signature, most_bytes=self.most_bytes, folder=self.store.folder())
         made = Job(path, read.arguments, ttl_s=self.ttl_s, folder=read.folder, job_id=job_id)
         made.given = read.given
         made.chunks = Chunks(read.folder) if self.signature.streams else None
         if job_id is not None:
-            made.digest = await repeats.digest(read.given)
+            made.digest = await repeats.digest(request, read.given)
         try:
             job = await self.arrivals.accept(self.store, made)
         except (HTTPException, RequestValidationError):

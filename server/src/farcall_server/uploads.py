@@ -10,7 +10,6 @@ import shutil
 import tempfile
 import threading
 import weakref
-import zlib
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from starlette.exceptions import HTTPException
 IN_MEMORY_BYTES: Final = 64 * 1024
 """A file or a text up to this size stays in memory; a larger one goes to disk."""
 
-WRITE_BYTES: Final = 512 * 1024
+WRITE_BYTES: Final = 1024 * 1024
 """How much of a part goes to disk at a time, while as much again comes in."""
 
 MOST_PIECES: Final = 1000
@@ -147,25 +146,8 @@ class Folder:
             shutil.rmtree(self._path, ignore_errors=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Received(PathBody):
-    """A file that came in as a part.
-
-    Args:
-        checksum: CRC-32 of its bytes.
-    """
-
-    checksum: int
-
-
-async def multipart(pieces: AsyncIterator[bytes], boundary: bytes, folder: Folder, *, summed: bool) -> list[Pair]:
+async def multipart(pieces: AsyncIterator[bytes], boundary: bytes, folder: Folder) -> list[Pair]:
     """Every part's name with its text or file, in order.
-
-    Args:
-        pieces: The body.
-        boundary: What stands between its parts.
-        folder: Where large files and texts go.
-        summed: Whether a file that goes to disk gets a checksum meanwhile; its body is a `Received` then.
 
     Raises:
         MultipartError: The body is no multipart.
@@ -173,7 +155,7 @@ async def multipart(pieces: AsyncIterator[bytes], boundary: bytes, folder: Folde
     """
     if not boundary:
         raise MultipartError("the content type names no boundary")
-    reading = _Reading(folder, summed=summed)
+    reading = _Reading(folder)
     try:
         parser = MultipartParser(boundary, reading.callbacks())
         async for piece in pieces:
@@ -204,9 +186,8 @@ class _Part:
         self.whole = False
         self.handle: BinaryIO | None = None
         self.size = 0
-        self.checksum: int | None = None
 
-    def begin(self, *, summed: bool) -> None:
+    def begin(self) -> None:
         """Read the part's headers, which are complete now."""
         _, options = parse_options_header(self.headers.get("content-disposition"))
         if b"name" not in options:
@@ -215,7 +196,6 @@ class _Part:
         filename = options.get(b"filename")
         self.unnamed = filename == b""
         self.filename = None if filename is None else base_name(filename.decode("utf-8", "replace"))
-        self.checksum = 0 if summed and filename is not None else None
 
     def add(self, piece: bytes) -> None:
         """Take in what came next of it."""
@@ -240,10 +220,7 @@ class _Part:
     def write(self, pieces: list[bytes], folder: Folder) -> None:
         """Write what was taken, and close the file after the last of it; blocks."""
         self.handle = self.handle or folder.new()
-        for piece in pieces:
-            self.handle.write(piece)
-            if self.checksum is not None:
-                self.checksum = zlib.crc32(piece, self.checksum)
+        self.handle.writelines(pieces)
         if self.whole:
             self.handle.close()
 
@@ -260,9 +237,7 @@ class _Part:
         """The part's bytes."""
         if self.handle is None:
             return BytesBody(b"".join(self.pending))
-        if self.checksum is None:
-            return PathBody(self.handle.name, self.size)
-        return Received(self.handle.name, self.size, self.checksum)
+        return PathBody(self.handle.name, self.size)
 
     def media_type(self) -> str:
         """What the part says it is; by its name where it does not say."""
@@ -275,8 +250,8 @@ class _Part:
 class _Reading:
     """What the parser calls as it goes through the body."""
 
-    def __init__(self, folder: Folder, *, summed: bool) -> None:
-        self.folder, self.summed = folder, summed
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
         self.header_left = MOST_HEADER_BYTES
         self.parts: list[_Part] = []
         self.field = bytearray()
@@ -321,7 +296,7 @@ class _Reading:
         self.value.clear()
 
     def headers_finished(self) -> None:
-        self.parts[-1].begin(summed=self.summed)
+        self.parts[-1].begin()
 
     def part_data(self, data: bytes, start: int, end: int) -> None:
         self.parts[-1].add(data[start:end])
