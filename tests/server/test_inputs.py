@@ -284,8 +284,7 @@ def test_an_upload_that_is_given_up_waits_for_the_disk_before_it_closes_its_file
 
     async def give_up():
         reading = asyncio.create_task(uploads.multipart(never_ends(), b"b", uploads.Folder(tmp_path)))
-        while not began.is_set():
-            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(began.wait, 20)
         reading.cancel()
         for _ in range(10):
             await asyncio.sleep(0)
