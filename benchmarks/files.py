@@ -1,7 +1,8 @@
 """What a large file costs each way: memory on both sides, and bytes a second beside curl's; and many small ones.
 
 Args: how many MiB the large file has (1024); then, if wanted, the interpreter of an environment with fastsdk 0.4.26,
-which sends 200 MB beside us. Linux, with curl.
+which sends 200 MB beside us. Linux, with curl. Each transfer begins when all that was written before is on the
+disk, and with no older copy to replace.
 """
 
 import json
@@ -59,6 +60,7 @@ def upload(url: str, big: Path, warm: Path, server: int, size: int) -> list[str]
         said = child("up", url, str(warm), str(big))
         ours.append(size / said["s"])
         grown.append(said["grown"])
+        os.sync()
         began = time.perf_counter()
         subprocess.run(["curl", "-sf", "-o", os.devnull, "-F", f"f=@{big}", f"{url}/size"], check=True)
         theirs.append(size / (time.perf_counter() - began))
@@ -73,10 +75,12 @@ def download(url: str, folder: str, server: int, size: int) -> list[str]:
         said = child("down", url, folder)
         ours.append(size / said["s"])
         grown.append(said["grown"])
-        target = str(Path(folder, "curl.bin"))
+        target = Path(folder, "curl.bin")
+        os.sync()
         began = time.perf_counter()
-        subprocess.run(["curl", "-sf", "-o", target, said["url"]], check=True)
+        subprocess.run(["curl", "-sf", "-o", str(target), said["url"]], check=True)
         theirs.append(size / (time.perf_counter() - began))
+        target.unlink()
     return told("download", ours, theirs, max(grown), peak(server) - before)
 
 
@@ -155,18 +159,21 @@ def transfer(way: str, url: str, *places: str) -> None:
             work = lambda: svc.size(f=big)  # noqa: E731 - one of two
             link = ""
         else:
-            film = svc.film()
+            film, copy = svc.film(), Path(places[0], "ours.bin")
             link = film.url
             with urllib.request.urlopen(link) as first:
                 first.read(MIB)
             farcall.File.from_path(__file__).save(Path(places[0], "warm.copy"))
-            work = lambda: film.save(Path(places[0], "ours.bin"))  # noqa: E731
+            work = lambda: film.save(copy)  # noqa: E731
         reset(os.getpid())
         before = resident(os.getpid())
+        os.sync()
         began = time.perf_counter()
         work()
-        took = time.perf_counter() - began
-    print(json.dumps({"s": took, "grown": peak(os.getpid()) - before, "url": link}))
+        took, grown = time.perf_counter() - began, peak(os.getpid()) - before
+        if way == "down":
+            copy.unlink()
+    print(json.dumps({"s": took, "grown": grown, "url": link}))
 
 
 def measured(url: str, warm: str, folder: str, server: int) -> None:

@@ -1,7 +1,9 @@
 """Arguments by JSON, form and multipart; what is wrong is a 4xx that says what."""
 
+import asyncio
 import enum
 import json
+import random
 import threading
 from typing import Annotated, Any
 
@@ -222,6 +224,77 @@ def test_a_disk_that_is_full_is_a_507_and_leaves_nothing(call, tmp_path, monkeyp
     reply = call(describe)(files={"photo": b"x" * 100_000})
     assert reply.status_code == 507
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("last_that_goes", [1, 2, 3])
+def test_a_disk_that_fills_up_while_an_upload_comes_in_is_a_507_and_leaves_nothing(
+    call, tmp_path, monkeypatch, last_that_goes
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    written, write = [], uploads._Part.write
+
+    def fills_up(part, pieces, folder):
+        written.append(pieces)
+        if len(written) > last_that_goes:
+            raise OSError(28, "No space left on device")
+        write(part, pieces, folder)
+
+    monkeypatch.setattr("farcall_server.uploads._Part.write", fills_up)
+    reply = call(describe)(files={"photo": b"x" * 4 * uploads.WRITE_BYTES})
+    assert reply.status_code == 507
+    assert list(tmp_path.iterdir()) == []
+
+
+TEXT_PART = b'--b\r\nContent-Disposition: form-data; name="note"\r\n\r\nhello\r\n'
+FILE_PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n'
+
+
+async def in_pieces(body, size):
+    for start in range(0, len(body), size):
+        yield body[start : start + size]
+
+
+@pytest.mark.parametrize("size", [1, 999, 300_000, 10_000_000])
+def test_each_part_comes_whole_and_in_order_however_the_body_is_cut(tmp_path, size):
+    contents = [random.Random(n).randbytes(length) for n, length in enumerate([70_000, 10, 0, 150_000])]  # noqa: S311
+    if size > 1:
+        contents.append(b"\r\n--" * uploads.WRITE_BYTES)
+    parts = b"".join(FILE_PART + content + b"\r\n" + TEXT_PART for content in contents)
+    pairs = asyncio.run(uploads.multipart(in_pieces(parts + b"--b--\r\n", size), b"b", uploads.Folder(tmp_path)))
+    assert [name for name, _ in pairs] == ["file", "note"] * len(contents)
+    assert [text for _, text in pairs[1::2]] == ["hello"] * len(contents)
+    assert [file.read() for _, file in pairs[::2]] == contents
+    assert [file.size for _, file in pairs[::2]] == [len(content) for content in contents]
+
+
+def test_an_upload_that_is_given_up_waits_for_the_disk_before_it_closes_its_file(tmp_path, monkeypatch):
+    began, gate, written, write = threading.Event(), threading.Event(), [], uploads._Part.write
+
+    def slow(part, pieces, folder):
+        began.set()
+        gate.wait(20)
+        write(part, pieces, folder)
+        written.append(part)
+
+    monkeypatch.setattr("farcall_server.uploads._Part.write", slow)
+
+    async def never_ends():
+        yield FILE_PART + bytes(100_000)
+        await asyncio.Event().wait()
+
+    async def give_up():
+        reading = asyncio.create_task(uploads.multipart(never_ends(), b"b", uploads.Folder(tmp_path)))
+        assert await asyncio.to_thread(began.wait, 20)
+        reading.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not reading.done()
+        gate.set()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    asyncio.run(give_up())
+    assert [part.handle.closed for part in written] == [True]
 
 
 def test_path_parameters_are_cast_and_kept_apart_from_the_body(serve, app):

@@ -169,3 +169,11 @@ def test_a_repeated_submission_is_known_after_a_restart(serve, tmp_path):
     after = submit(make(), "a").json()
     assert (after["id"], after["result"]) == (before["id"], 1)
     assert calls == [1]
+
+
+def test_a_key_that_was_drawn_for_one_call_stands_for_its_arguments_which_are_not_read(client, calls, monkeypatch):
+    monkeypatch.setattr("farcall_server.repeats._digest", lambda _: pytest.fail("they were read"))
+    replies = [submit(client, "once-a", n=1), submit(client, "once-a", n=1), submit(client, "once-b", n=1)]
+    assert [reply.status_code for reply in replies] == [200, 200, 200]
+    assert replies[0].json() == replies[1].json()
+    assert calls == [1, 1]

@@ -18,7 +18,7 @@ from farcall import threads
 from farcall.errors import FileError
 from farcall.wire import base_name
 
-BATCH_BYTES: Final = 1 << 20
+BATCH_BYTES: Final = 2 << 20
 """How much is written at a time, while the next bytes come in."""
 
 SEPARATORS: Final = (os.sep, os.altsep or os.sep)

@@ -9,22 +9,19 @@ from typing import Any, Final
 
 from farcall import threads
 from farcall.files import File
+from farcall_fasttaskapi.facts import DRAWN
+from farcall_fasttaskapi.facts import IDEMPOTENCY_HEADER as HEADER
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import from_json, to_json
 from starlette.requests import Request
 
-from farcall_server.inputs import Inputs
 from farcall_server.job import Given, Job
 from farcall_server.queue import Store
 
-HEADER: Final = "idempotency-key"
 LONGEST_KEY: Final = 255
 """Characters."""
 
 PIECE_BYTES: Final = 1024 * 1024
-SMALL_BYTES: Final = 64 * 1024
-"""A body up to this size, none of it on the disk, is summed up at once: a thread would take longer."""
-
 OTHER_ARGUMENTS: Final = (
     "This Idempotency-Key was sent before with other arguments. Send a new key with a new call, and the same arguments "
     "when you send a call again."
@@ -54,12 +51,12 @@ def _wrong(why: str, key: str | None) -> RequestValidationError:
     return RequestValidationError([said])
 
 
-async def digest(request: Request, read: Inputs) -> str:
-    """Of a call's arguments, files and all, as they came; the order of a JSON body's names does not count."""
-    said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said) <= SMALL_BYTES and not read.folder:
-        return _digest(read.given)
-    return await threads.run(_digest, read.given)
+async def digest(request: Request, given: Given) -> str:
+    """Of a call's arguments, files and all, as they came; the order of a JSON body's names does not count.
+
+    A key that was drawn for this call alone stands for its arguments, so that no large file need be read for it.
+    """
+    return DRAWN if request.headers[HEADER].startswith(DRAWN) else await threads.run(_digest, given)
 
 
 def _digest(given: Given) -> str:
@@ -97,11 +94,9 @@ class Arrivals:
         Raises:
             RequestValidationError: The one before had other arguments.
         """
-        if job.digest is None:  # its id is its own
-            return job if await store.accept(job) else None
         while (earlier := self._arriving.get(job.id)) is not None:
             await earlier.wait()
-        if (known := await store.get(job.id)) is not None:
+        if job.digest is not None and (known := await store.get(job.id)) is not None:
             if known.digest != job.digest:
                 raise _wrong(OTHER_ARGUMENTS, None)
             return known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import mimetypes
 import shutil
@@ -24,7 +25,12 @@ from starlette.exceptions import HTTPException
 IN_MEMORY_BYTES: Final = 64 * 1024
 """A file or a text up to this size stays in memory; a larger one goes to disk."""
 
-WRITE_BYTES: Final = 256 * 1024
+WRITE_BYTES: Final = 1024 * 1024
+"""How much of a part goes to disk at a time, while as much again comes in."""
+
+MOST_PIECES: Final = 1000
+"""Of a part that are kept apart in memory: a piece may be one byte."""
+
 MOST_PARTS: Final = 1000
 MOST_HEADER_BYTES: Final = 16 * 1024
 
@@ -147,15 +153,15 @@ async def multipart(pieces: AsyncIterator[bytes], boundary: bytes, folder: Folde
         parser = MultipartParser(boundary, reading.callbacks())
         async for piece in pieces:
             parser.write(piece)
-            await reading.flush(WRITE_BYTES)
+            await reading.flush()
         parser.finalize()
         if not reading.ended:
             raise MultipartError("its last boundary is missing")
-        await reading.flush(0)
+        await reading.written()
     except FormParserError as error:
         raise MultipartError(str(error)) from error
     finally:
-        reading.close()
+        await reading.close()
     return [part.pair() for part in reading.parts]
 
 
@@ -167,7 +173,10 @@ class _Part:
         self.name = ""
         self.filename: str | None = None
         self.unnamed = False
-        self.pending = bytearray()
+        self.pending: list[bytes] = []
+        self.waiting = 0
+        self.on_disk = False
+        self.whole = False
         self.handle: BinaryIO | None = None
         self.size = 0
 
@@ -181,21 +190,47 @@ class _Part:
         self.unnamed = filename == b""
         self.filename = None if filename is None else base_name(filename.decode("utf-8", "replace"))
 
-    def write(self, folder: Folder) -> None:
-        """Move what has come in so far to disk; blocks."""
+    def add(self, piece: bytes) -> None:
+        """Take in what came next of it."""
+        self.pending.append(piece)
+        self.size += len(piece)
+        self.waiting += len(piece)
+        if len(self.pending) == MOST_PIECES:
+            self.pending = [b"".join(self.pending)]
+
+    def due(self, *, ended: bool) -> bool:
+        """Whether what has come in so far is to go to disk now."""
+        if not self.on_disk:
+            return self.waiting > IN_MEMORY_BYTES
+        return not self.whole and (ended or self.waiting >= WRITE_BYTES)
+
+    def taken(self, *, ended: bool) -> list[bytes]:
+        """What has come in so far, for the disk."""
+        self.on_disk, self.whole = True, ended
+        taken, self.pending, self.waiting = self.pending, [], 0
+        return taken
+
+    def write(self, pieces: list[bytes], folder: Folder) -> None:
+        """Write what was taken, and close the file after the last of it; blocks."""
         self.handle = self.handle or folder.new()
-        self.handle.write(self.pending)
-        self.handle.flush()
-        self.pending.clear()
+        self.handle.writelines(pieces)
+        if self.whole:
+            self.handle.close()
 
     def pair(self) -> Pair:
         """The part's name, and its text or file."""
         if self.filename is None and self.handle is not None:
             return self.name, LongText(self.handle.name, self.size)
         if self.filename is None or (self.unnamed and not self.size):  # a browser's empty file field
-            return self.name, self.pending.decode("utf-8", "replace")
-        body = BytesBody(bytes(self.pending)) if self.handle is None else PathBody(self.handle.name, self.size)
-        return self.name, File(FileValue(name=self.filename, media_type=self.media_type(), body=body, size=self.size))
+            return self.name, b"".join(self.pending).decode("utf-8", "replace")
+        value = FileValue(name=self.filename, media_type=self.media_type(), body=self.body(), size=self.size)
+        return self.name, File(value)
+
+    def body(self) -> BytesBody | PathBody:
+        """The part's bytes."""
+        if self.handle is None:
+            return BytesBody(b"".join(self.pending))
+        return PathBody(self.handle.name, self.size)
 
     def media_type(self) -> str:
         """What the part says it is; by its name where it does not say."""
@@ -215,6 +250,7 @@ class _Reading:
         self.field = bytearray()
         self.value = bytearray()
         self.ended = False
+        self.writing: asyncio.Future[None] | None = None
 
     def callbacks(self) -> Any:
         """The parser's table of callbacks."""
@@ -256,31 +292,28 @@ class _Reading:
         self.parts[-1].begin()
 
     def part_data(self, data: bytes, start: int, end: int) -> None:
-        part = self.parts[-1]
-        part.pending += data[start:end]
-        part.size += end - start
+        self.parts[-1].add(data[start:end])
 
     def end(self) -> None:
         self.ended = True
 
-    async def flush(self, most_bytes: int) -> None:
-        """Bring to disk what is too large to stay in memory.
-
-        Args:
-            most_bytes: How much of a part that is already on disk may wait in memory.
-        """
+    async def flush(self) -> None:
+        """Bring to disk what is too large to stay in memory, while the next bytes come in."""
         for part in self.parts:
-            if self._due(part, most_bytes):
-                await threads.run(part.write, self.folder)
-            if part.handle is not None and part is not self.parts[-1]:
-                part.handle.close()
+            ended = self.ended or part is not self.parts[-1]
+            if part.due(ended=ended):
+                await self.written()
+                self.writing = asyncio.ensure_future(threads.run(part.write, part.taken(ended=ended), self.folder))
 
-    def _due(self, part: _Part, most_bytes: int) -> bool:
-        if part.handle is None:
-            return len(part.pending) > IN_MEMORY_BYTES
-        return bool(part.pending) and (len(part.pending) >= most_bytes or part is not self.parts[-1])
+    async def written(self) -> None:
+        """Wait until the disk has what it was given."""
+        if self.writing is not None:
+            await self.writing
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Close all files, once nothing is written any more."""
+        if self.writing is not None:
+            await asyncio.gather(self.writing, return_exceptions=True)
         for part in self.parts:
             if part.handle is not None:
                 with contextlib.suppress(OSError):

@@ -29,9 +29,12 @@ def bound(traits=UNKNOWN, *, url=URL, endpoints=()):
     )
 
 
-def submit(traits, arguments=(), /, *, path="/do-it", wait_s=None, url=URL, **spec):
+TOKEN = "0" * 32
+
+
+def submit(traits, arguments=(), /, *, path="/do-it", wait_s=None, url=URL, key=None, **spec):
     endpoint = EndpointSpec(path=path, **spec)
-    call = Call(endpoint=endpoint, arguments=dict(arguments), token="0" * 32, wait_s=wait_s)
+    call = Call(endpoint=endpoint, arguments=dict(arguments), token=TOKEN, wait_s=wait_s, idempotency_key=key)
     return fta().submit(bound(traits, url=url), call)
 
 

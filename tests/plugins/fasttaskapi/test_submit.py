@@ -203,3 +203,14 @@ def test_submitting_leaves_the_arguments_as_they_were():
     arguments = {"a": [1], "b": {"c": 2}}
     submit(FARCALL, arguments)
     assert arguments == {"a": [1], "b": {"c": 2}}
+
+
+@pytest.mark.parametrize("arguments", [{"n": 1}, {"photo": PHOTO}])
+def test_a_key_says_whether_it_was_drawn_for_this_call_or_chosen_by_the_caller(arguments):
+    drawn = submit(FARCALL, arguments, key=asking.TOKEN)
+    chosen = submit(FARCALL, arguments, key="mine")
+    assert drawn.headers["idempotency-key"] == f"once-{asking.TOKEN}"
+    assert chosen.headers["idempotency-key"] == "mine"
+    assert drawn.repeatable
+    assert chosen.repeatable
+    assert "idempotency-key" not in submit(FARCALL, arguments).headers

@@ -56,10 +56,19 @@ def submit(binding: Binding, call: Call) -> Request:
     return Request(
         method=endpoint.method,
         url=wire.join(binding.options.url, wire.fill(endpoint.path, sorted_.path), query),
-        headers=made,
+        headers={**made, **_key(call)},
         body=body,
+        repeatable=call.idempotency_key is not None,
         silence_s=PLAIN_SILENCE_S if endpoint.job is False else SILENCE_S + wait_s,
     )
+
+
+def _key(call: Call) -> Mapping[str, str]:
+    """The header by which the host knows the call again."""
+    key = call.idempotency_key
+    if key is None:
+        return {}
+    return {facts.IDEMPOTENCY_HEADER: facts.DRAWN + key if key == call.token else key}
 
 
 HOLDERS: Final = frozenset({FileValue, list})
@@ -74,13 +83,12 @@ class _Frame(NamedTuple):
     silence_s: float
 
     def request(self, call: Call) -> Request:
-        key, headers = call.idempotency_key, self.headers
         return Request(
             method="POST",
             url=self.url,
-            headers=headers if key is None else {**headers, facts.IDEMPOTENCY_HEADER: key},
+            headers={**self.headers, **_key(call)},
             body=bodies.json_body(call.arguments)[1],
-            repeatable=key is not None,
+            repeatable=call.idempotency_key is not None,
             silence_s=self.silence_s,
         )
 
