@@ -461,6 +461,7 @@ def test_what_is_left_of_a_job_that_was_never_stored_is_not_taken_for_the_end_of
         await asyncio.sleep(0)
         arriving.cancel()  # its client has gone
         await asyncio.wait([arriving])
+        assert arriving.cancelled()
         await store.settled(lost)
         await store.close("")
 

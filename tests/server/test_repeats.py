@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from farcall_fasttaskapi.envelope import MEDIA_TYPE
-from farcall_server import FastTaskAPI
+from farcall_server import FastTaskAPI, File
 
 OWN = {"accept": MEDIA_TYPE, "prefer": "wait=20"}
 
@@ -171,9 +171,28 @@ def test_a_repeated_submission_is_known_after_a_restart(serve, tmp_path):
     assert calls == [1]
 
 
-def test_a_key_that_was_drawn_for_one_call_stands_for_its_arguments_which_are_not_read(client, calls, monkeypatch):
-    monkeypatch.setattr("farcall_server.repeats._digest", lambda _: pytest.fail("they were read"))
-    replies = [submit(client, "once-a", n=1), submit(client, "once-a", n=1), submit(client, "once-b", n=1)]
-    assert [reply.status_code for reply in replies] == [200, 200, 200]
-    assert replies[0].json() == replies[1].json()
-    assert calls == [1, 1]
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_under_a_key_that_was_made_for_one_call_no_file_is_read(serve, monkeypatch, size):
+    app = FastTaskAPI()
+
+    @app.task_endpoint("/size")
+    def f(file: File) -> int:
+        return file.size
+
+    client = serve(app)
+    monkeypatch.setattr("farcall_server.repeats._read", lambda *_: pytest.fail("it was read"))
+
+    def send(key, content, name="a.bin"):
+        return client.post("/size", files={"file": (name, content)}, headers={"idempotency-key": key})
+
+    first = send("once-a", b"x" * size)
+    assert send("once-a", b"x" * size).json()["id"] == first.json()["id"]
+    assert send("once-b", b"x" * size).json()["id"] != first.json()["id"]
+    assert send("once-a", b"x" * (size + 1)).status_code == 422
+    assert send("once-a", b"x" * size, name="b.bin").status_code == 422
+
+
+def test_arguments_are_compared_under_every_key(client, calls):
+    assert submit(client, "once-daily", n=1).status_code == 200
+    assert submit(client, "once-daily", n=2).status_code == 422
+    assert calls == [1]

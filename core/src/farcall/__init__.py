@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from farcall.endpoint import AsyncEndpoint
     from farcall.files import File
     from farcall.files_async import AsyncFile
+    from farcall.gathering import as_completed_async, gather_async
     from farcall.hookspecs import hookimpl
     from farcall.job import AsyncJob
     from farcall.jobs import Snapshot, State
     from farcall.keys import settings
     from farcall.opening import connect, connect_async
     from farcall.service import AsyncService
-    from farcall.several import as_completed_async, gather_async
     from farcall.spec import EndpointSpec, Parameter, ServiceSpec
     from farcall.storage import AsyncStorage
     from farcall.storage_blocking import Storage
@@ -75,11 +75,11 @@ _HOMES = {
     "State": "jobs",
     "Storage": "storage_blocking",
     "as_completed": "blocking",
-    "as_completed_async": "several",
+    "as_completed_async": "gathering",
     "connect": "opening",
     "connect_async": "opening",
     "gather": "blocking",
-    "gather_async": "several",
+    "gather_async": "gathering",
     "hookimpl": "hookspecs",
     "open_storage": "storage_opening",
     "open_storage_async": "storage_opening",

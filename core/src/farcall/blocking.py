@@ -13,10 +13,10 @@ from farcall.endpoint import AsyncEndpoint
 from farcall.errors import FarcallError, ServiceError, UsageError, WaitTimeout
 from farcall.files import File
 from farcall.files_async import AsyncFile
+from farcall.gathering import as_completed_async, gather_async, listed_jobs
 from farcall.job import AsyncJob
 from farcall.jobs import Snapshot, State
 from farcall.service import AsyncService, find, unknown
-from farcall.several import as_completed_async, gather_async, listed_jobs
 from farcall.spec import Problem
 
 T = TypeVar("T")

@@ -41,7 +41,9 @@ class FencedError(OSError):
 def connect(database: Path) -> sqlite3.Connection:
     """A connection to the database, which is made now if there is none; for any one thread at a time."""
     os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
-    made = sqlite3.connect(database, isolation_level=None, check_same_thread=False, cached_statements=32)
+    made = sqlite3.connect(
+        database, isolation_level=None, check_same_thread=False, cached_statements=512
+    )  # `Insert` has one for each number of rows
     made.execute("PRAGMA journal_mode=WAL")
     made.execute("PRAGMA synchronous=NORMAL")
     return made

@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import from_json, to_json
 from starlette.requests import Request
 
+from farcall_server.inputs import Inputs
 from farcall_server.job import Given, Job
 from farcall_server.queue import Store
 
@@ -22,6 +23,9 @@ LONGEST_KEY: Final = 255
 """Characters."""
 
 PIECE_BYTES: Final = 1024 * 1024
+SMALL_BYTES: Final = 64 * 1024
+"""A body up to this size, none of it on the disk, is summed up at once: a thread would take longer."""
+
 OTHER_ARGUMENTS: Final = (
     "This Idempotency-Key was sent before with other arguments. Send a new key with a new call, and the same arguments "
     "when you send a call again."
@@ -51,35 +55,48 @@ def _wrong(why: str, key: str | None) -> RequestValidationError:
     return RequestValidationError([said])
 
 
-async def digest(request: Request, given: Given) -> str:
+async def digest(request: Request, read: Inputs) -> str:
     """Of a call's arguments, files and all, as they came; the order of a JSON body's names does not count.
 
-    A key that was drawn for this call alone stands for its arguments, so that no large file need be read for it.
+    Under a key that was made for this call alone, no file is read: its name, type and size count.
     """
-    return DRAWN if request.headers[HEADER].startswith(DRAWN) else await threads.run(_digest, given)
+    made_for_it, said = request.headers[HEADER].startswith(DRAWN), request.headers.get("content-length", "")
+    if said.isdecimal() and int(said) <= SMALL_BYTES and not read.folder:
+        return _digest(read.given, with_bytes=not made_for_it)
+    return await threads.run(_digest, read.given, with_bytes=not made_for_it)
 
 
-def _digest(given: Given) -> str:
+def _digest(given: Given, *, with_bytes: bool) -> str:
     made = hashlib.sha256()
     values = from_json(given or b"{}") if isinstance(given, bytes) else given or {}
-    made.update(to_json(_sorted(values, made)))
+    made.update(to_json(_sorted(values, made if with_bytes else None)))
     return made.hexdigest()
 
 
 def _sorted(value: Any, files: Any) -> Any:
-    """The value with its names in order; a file's bytes go into `files`, and its name and size stand in its place."""
+    """The value with its names in order; a file's name, type and size stand in its place.
+
+    Args:
+        value: Arguments.
+        files: A hash that the files' bytes go into; None: they are not read.
+    """
     if isinstance(value, File) and value.value.body is None:
         return ["link", value.url]
     if isinstance(value, File):
-        with value.open() as source:
-            while piece := source.read(PIECE_BYTES):
-                files.update(piece)
+        if files is not None:
+            _read(value, files)
         return ["file", value.name, value.media_type, value.size]
     if isinstance(value, Mapping):
         return {name: _sorted(value[name], files) for name in sorted(value)}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_sorted(inner, files) for inner in value]
     return value
+
+
+def _read(file: File, files: Any) -> None:
+    with file.open() as source:
+        while piece := source.read(PIECE_BYTES):
+            files.update(piece)
 
 
 class Arrivals:

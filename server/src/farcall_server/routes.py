@@ -83,7 +83,7 @@ class Submit:
         made.given = read.given
         made.chunks = Chunks(read.folder) if self.signature.streams else None
         if job_id is not None:
-            made.digest = await repeats.digest(request, read.given)
+            made.digest = await repeats.digest(request, read)
         try:
             job = await self.arrivals.accept(self.store, made)
         except (HTTPException, RequestValidationError):

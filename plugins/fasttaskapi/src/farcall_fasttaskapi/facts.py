@@ -15,8 +15,8 @@ from farcall_fasttaskapi.dialects import Dialect
 
 IDEMPOTENCY_HEADER: Final = "idempotency-key"
 DRAWN: Final = "once-"
-"""How a key begins that was drawn at random for one call: what comes under it again is that call, and our servers need
-not compare it."""
+"""How a key begins that was made for one call: what comes under it again is that call, and our servers need not read
+its files to know."""
 
 # Source: fast_task_api 1.3.3 and apipod 1.0.33, run 2026-11-23. The first look that sees a job's end deletes
 # the job; after a 422 or 500 the server drops the connection without saying so; files come as base64 inside
