@@ -44,12 +44,27 @@ def signature(hook: ast.FunctionDef) -> str:
     return f"def {hook.name}({ast.unparse(hook.args)}){returns}"
 
 
+def steps() -> list[ast.FunctionDef]:
+    """The steps of a storage as they stand in the source, in its order."""
+    nodes = ast.parse(inspect.getsource(storage_driver.StorageDriver)).body[0]
+    return [node for node in nodes.body if isinstance(node, ast.FunctionDef)]
+
+
+def section(function: ast.FunctionDef) -> str:
+    """What there is to say of a hook or a step."""
+    text = inspect.cleandoc(ast.get_docstring(function, clean=False) or "")
+    return f"## {function.name}\n\n```\n{signature(function)}\n```\n\n```text\n{text}\n```\n"
+
+
 def render() -> str:
     """The page."""
     parts = [HEAD]
-    for hook in hooks():
-        text = inspect.cleandoc(ast.get_docstring(hook, clean=False) or "")
-        parts.append(f"## {hook.name}\n\n```\n{signature(hook)}\n```\n\n```text\n{text}\n```\n")
+    parts += [section(hook) for hook in hooks()]
+    about = inspect.getdoc(storage_driver.StorageDriver)
+    parts.append(
+        f"# A storage's steps\n\nWhat `farcall_storage` returns, a `StorageDriver`.\n\n```text\n{about}\n```\n"
+    )
+    parts += [section(step) for step in steps()]
     parts.append("# The values\n\nWhat the hooks are handed and give back; each is frozen and made by keyword.\n")
     for value in VALUES:
         fields = "\n".join(f"{field.name}: {field.type}" for field in dataclasses.fields(value))
