@@ -1,6 +1,7 @@
 """Blocking work on threads: as many as it takes, and no more."""
 
 import asyncio
+import sqlite3
 import threading
 
 import pytest
@@ -119,3 +120,17 @@ def test_work_that_comes_while_no_thread_can_be_started_is_done_by_one_that_came
     threads._pool.put(telling(rests, refusals))
     assert done.wait(30)
     assert refusals == []
+
+
+def test_what_nobody_waits_for_is_logged_when_it_fails_and_costs_no_thread(caplog):
+    together = threading.Barrier(threads.MOST_THREADS)
+
+    def fail():
+        together.wait(30)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    for _ in range(threads.MOST_THREADS):
+        threads.later(fail)
+    waited = at_once(threads.MOST_THREADS, lambda: together.wait(30))
+    assert len(asyncio.run(asyncio.wait_for(waited, 60))) == threads.MOST_THREADS
+    assert caplog.text.count("sqlite3.OperationalError: disk I/O error") == threads.MOST_THREADS

@@ -147,8 +147,12 @@ def later(function: Callable[[], None]) -> None:
     """Call a blocking function on a thread of ours; nobody waits for it, or hears that the disk refused."""
 
     def work() -> Callable[[], None]:
-        with contextlib.suppress(OSError):
+        try:
             function()
+        except OSError:
+            pass
+        except Exception:  # the thread is everybody's
+            log.exception("What nobody waits for has failed")
         return _nobody
 
     def refuse(error: RuntimeError) -> None:
