@@ -109,6 +109,11 @@ def test_where_nothing_can_be_kept_it_lasts_as_long_as_the_process(tmp_path, cap
         journal.keep(PLACE, "digest", "key", 0, None)
     assert journal.kept(PLACE, "digest").key == "key"
     assert "none will resume" in caplog.text
+    assert journal.folder() is None
+
+
+def test_it_tells_where_it_lies(journal, tmp_path):
+    assert journal.folder() == tmp_path / "state"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")

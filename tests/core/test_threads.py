@@ -1,6 +1,7 @@
 """Blocking work on threads: as many as it takes, and no more."""
 
 import asyncio
+import sqlite3
 import threading
 
 import pytest
@@ -70,3 +71,66 @@ def test_it_is_told_where_the_system_gives_no_thread_at_all(monkeypatch):
         with pytest.raises(RuntimeError, match="new thread"):
             asyncio.run(threads.run(int))
     assert asyncio.run(threads.run(lambda: 1)) == 1
+
+
+def refused(monkeypatch, meanwhile):
+    """No thread can be started any more; something happens while one is tried for the first time."""
+    left = [meanwhile]
+
+    def refuse(_):
+        while left:
+            left.pop()()
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+def telling(done, refusals):
+    """Work whose end, and whose refusal, is seen."""
+    return threads.Work(lambda: done.set, refusals.append)
+
+
+def test_all_work_that_no_thread_will_come_to_is_refused_and_never_done(monkeypatch):
+    first, second, refusals = threading.Event(), threading.Event(), []
+    with monkeypatch.context() as patched:
+        refused(patched, lambda: threads._pool.put(telling(second, refusals)))
+        threads._pool.put(telling(first, refusals))
+    assert [str(error) for error in refusals] == ["can't start new thread"] * 2
+    assert asyncio.run(at_once(3, lambda: 1)) == [1] * 3
+    assert not first.is_set()
+    assert not second.is_set()
+
+
+def test_work_that_comes_while_no_thread_can_be_started_is_done_by_one_that_came_to_rest(monkeypatch):
+    busy, go_on, rests, done, refusals = *(threading.Event() for _ in range(4)), []
+
+    def occupy():
+        busy.set()
+        go_on.wait(30)
+        return lambda: None
+
+    def meanwhile():
+        go_on.set()
+        assert rests.wait(30)
+        threads._pool.put(telling(done, refusals))
+
+    threads._pool.put(threads.Work(occupy, refusals.append))
+    assert busy.wait(30)
+    refused(monkeypatch, meanwhile)
+    threads._pool.put(telling(rests, refusals))
+    assert done.wait(30)
+    assert refusals == []
+
+
+def test_what_nobody_waits_for_is_logged_when_it_fails_and_costs_no_thread(caplog):
+    together = threading.Barrier(threads.MOST_THREADS)
+
+    def fail():
+        together.wait(30)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    for _ in range(threads.MOST_THREADS):
+        threads.later(fail)
+    waited = at_once(threads.MOST_THREADS, lambda: together.wait(30))
+    assert len(asyncio.run(asyncio.wait_for(waited, 60))) == threads.MOST_THREADS
+    assert caplog.text.count("sqlite3.OperationalError: disk I/O error") == threads.MOST_THREADS

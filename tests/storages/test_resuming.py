@@ -1,6 +1,7 @@
 """An upload that was broken off goes on where it was; nobody finds half a file."""
 
 import json
+import logging
 import os
 import signal
 import sqlite3
@@ -92,6 +93,51 @@ def test_a_process_that_uploads_what_another_does_waits_for_it(place, film, end)
         assert proxy.parts == [1, 2, 3, 4, 5]
     assert len(place.stored()) == 1
     assert place.unfinished() == []
+
+
+class Heard(logging.Handler):
+    """Tells when something was logged."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.said = threading.Event()
+        self._text = text
+
+    def emit(self, record):
+        if self._text in record.getMessage():
+            self.said.set()
+
+
+def test_an_upload_that_waits_for_another_ends_when_its_storage_is_closed(s3_place, film, caplog, stack):
+    proxy = s3_place.between()
+    begun, go_on, heard = threading.Event(), threading.Event(), Heard("Waiting with film.mp4")
+
+    def hold(asked):
+        if asked.part is not None:
+            begun.set()
+            go_on.wait(60)
+
+    proxy.rule = hold
+    caplog.set_level(logging.INFO, "farcall")
+    logging.getLogger("farcall").addHandler(heard)
+    stack.callback(logging.getLogger("farcall").removeHandler, heard)
+    first, second = (s3_place.open(**s3_place.through(proxy)) for _ in range(2))
+    with ThreadPoolExecutor(2) as pool:
+        uploaded = pool.submit(first.upload, film)
+        assert begun.wait(60)
+        refused = pool.submit(second.upload, film)
+        assert heard.said.wait(60)
+        second.close()
+        with pytest.raises(errors.UsageError, match="was closed"):
+            refused.result(60)
+        go_on.set()
+        assert httpx.get(uploaded.result(60)).content == film.read_bytes()
+
+
+def test_nobody_waits_for_a_turn_where_nothing_is_remembered(s3_place, film, own_state):
+    (own_state / "storages.sqlite").mkdir(parents=True)
+    s3_place.open().upload(film)
+    assert not (own_state / "turns").exists()
 
 
 def test_many_at_once_to_one_key_follow_each_other(place, tmp_path):

@@ -224,12 +224,18 @@ class AsyncStorage:
         in_parts = (source.size or 0) > PART_BYTES
         async with (
             self._sending.setdefault(what, asyncio.Lock()),  # the second of two finds what the first has stored
-            turn(self._journal.folder, f"{self._place} {what}", value.name) if in_parts else contextlib.nullcontext(),
+            self._turn(what, value.name) if in_parts else contextlib.nullcontext(),
         ):
             if wanted is None:
                 return await self._once(source, value, digest, until, progress)
             await self._sent(source, value, wanted, digest, progress, ours=False)
             return wanted
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, what: str, name: str) -> AsyncIterator[None]:
+        folder = await threads.run(self._journal.folder)
+        async with turn(folder, f"{self._place} {what}", name, self._hands.still_open):
+            yield
 
     async def _once(
         self, source: PartSource, value: FileValue, digest: str, until: float | None, progress: Progress | None

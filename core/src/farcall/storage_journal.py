@@ -75,13 +75,14 @@ class Journal:
         self._folder = folder or state_folder()
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._lasts = False
         self._process = os.getpid()
         self._end: weakref.finalize[..., Journal] | None = None
 
-    @property
-    def folder(self) -> Path:
-        """Where it lies, with what else this user's programs remember."""
-        return self._folder
+    def folder(self) -> Path | None:
+        """Where it lies, with what else this user's programs remember; None if it lasts as long as the process."""
+        with self._open():
+            return self._folder if self._lasts else None
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -105,10 +106,12 @@ class Journal:
         return connection
 
     def _connect(self) -> sqlite3.Connection:
+        self._lasts = True
         try:
             return _opened(self._folder)
         except (OSError, sqlite3.Error) as error:
             log.warning("No journal of uploads can be kept in %s (%s): none will resume.", self._folder, error)
+        self._lasts = False
         return _ready(":memory:")
 
     def secret(self) -> bytes:

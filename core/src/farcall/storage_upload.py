@@ -51,9 +51,17 @@ class Hands:
         """The same for a step that brings a file's bytes, which takes long."""
         return await self._done(threads.fetch, step, *args)
 
-    async def _done(self, on: Callable[..., Awaitable[T]], step: Callable[..., T], *args: Any) -> T:
+    def still_open(self) -> None:
+        """Say whether steps can still be taken.
+
+        Raises:
+            UsageError: The storage was closed.
+        """
         if self.closed.is_set():
             raise UsageError("This storage was closed; open it again.")
+
+    async def _done(self, on: Callable[..., Awaitable[T]], step: Callable[..., T], *args: Any) -> T:
+        self.still_open()
         renewals = self._renewals
         try:
             return await on(step, *args)

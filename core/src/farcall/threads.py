@@ -8,21 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
+log = logging.getLogger("farcall")
 P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F")
 
 MOST_THREADS: Final = 16
 
-Work = Callable[[], Callable[[], None]]
-"""What a thread does; it returns what tells of it, which the thread calls once it can be called again itself."""
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a thread does.
+
+    Args:
+        do: Does it, and never raises; it returns what tells of it, which the thread calls once it can be called again
+            itself.
+        refuse: Told why no thread is to be had for it.
+    """
+
+    do: Callable[[], Callable[[], None]]
+    refuse: Callable[[RuntimeError], None]
 
 
 def _nobody() -> None:
@@ -67,12 +81,22 @@ class _Pool:
     def _start(self) -> None:
         try:
             threading.Thread(target=self._run, name="farcall-io", daemon=True).start()
-        except RuntimeError:  # the system gives no more threads; those there are come to it
-            with self.lock:
-                self.called = False
-                self.threads -= 1
-                if not self.threads:
-                    raise
+        except RuntimeError as error:  # the system gives no more threads; those there are come to it
+            call, refused = self._not_started()
+            call()
+            for work in refused:
+                work.refuse(error)
+
+    def _not_started(self) -> tuple[Callable[[], None], list[Work]]:
+        """What calls a thread that came to rest meanwhile, and the work that no thread will ever come to."""
+        with self.lock:
+            self.called = False
+            self.threads -= 1
+            if self.threads:
+                return self._caller() if self.resting else _nobody, []
+            refused = list(self.waiting)
+            self.waiting.clear()
+            return _nobody, refused
 
     def _run(self) -> None:
         bell = threading.Lock()
@@ -85,7 +109,7 @@ class _Pool:
             report = _nobody  # and no longer what it reported
             called = work is None and bell.acquire()
             if work is not None:
-                report = work()
+                report = work.do()
 
     def _next(self, bell: threading.Lock, called: bool) -> tuple[Work | None, Callable[[], None]]:  # noqa: FBT001
         with self.lock:
@@ -123,11 +147,18 @@ def later(function: Callable[[], None]) -> None:
     """Call a blocking function on a thread of ours; nobody waits for it, or hears that the disk refused."""
 
     def work() -> Callable[[], None]:
-        with contextlib.suppress(OSError):
+        try:
             function()
+        except OSError:
+            pass
+        except Exception:  # the thread is everybody's
+            log.exception("What nobody waits for has failed")
         return _nobody
 
-    _pool.put(work)
+    def refuse(error: RuntimeError) -> None:
+        log.error("What nobody waits for was not done: %s", error)
+
+    _pool.put(Work(work, refuse))
 
 
 async def opened(function: Callable[[], F], undo: Callable[[F], None]) -> F:
@@ -182,7 +213,7 @@ async def run_alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
 def _alone(work: Work) -> None:
     def run() -> None:
-        work()()
+        work.do()()
 
     threading.Thread(target=run, name="farcall-stream", daemon=True).start()
 
@@ -214,5 +245,5 @@ async def _on(put: Callable[[Work], None], function: Callable[P, T], *args: P.ar
         with contextlib.suppress(RuntimeError):  # the loop has ended; nobody waits any more
             loop.call_soon_threadsafe(settle, result, error)
 
-    put(work)
+    put(Work(work, partial(settle, None)))
     return await future
