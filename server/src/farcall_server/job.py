@@ -53,9 +53,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def new_id() -> str:
-    """An id that cannot be guessed: 48 bits of the time in ms, as in UUIDv7, then 80 random ones.
+    """An id that cannot be guessed: 48 bits of the time in ms at which it was drawn, then 80 random ones.
 
-    So new ids lie together in an index. Randomness is drawn for many at once: each draw gives up the interpreter lock.
+    So new ids lie together in an index. They are drawn 256 at a time, all with that time: each draw gives up the
+    interpreter lock.
     """
     while True:
         try:
