@@ -184,6 +184,21 @@ def test_a_stream_that_gives_no_bytes_or_breaks_is_an_input_error(tmp_path):
         sent(closing)
 
 
+@pytest.mark.parametrize("beyond", [0, 5])
+def test_an_open_file_that_stands_at_its_end_is_told_and_one_that_is_empty_is_sent(tmp_path, beyond):
+    place = tmp_path / "a.bin"
+    place.write_bytes(b"abc")
+    with place.open("rb") as on_disk:
+        for opened in (on_disk, io.BytesIO(b"abc")):
+            opened.seek(3 + beyond)
+            for make in (File.from_stream, File.of):
+                with pytest.raises(InputError, match=r"stands at its end.*seek\(0\)"):
+                    make(opened)
+            opened.seek(2)
+            assert sent(File.of(opened)) == b"c"
+    assert sent(File.of(io.BytesIO())) == b""
+
+
 @pytest.mark.parametrize("stream", [lambda: io.BytesIO(b"abc"), lambda: iter([b"abc"])], ids=["file", "iterator"])
 def test_a_stream_is_not_taken_for_empty_when_it_is_read_once_more(stream):
     file = File.from_stream(stream())

@@ -196,9 +196,11 @@ def _check_open(stream: Any) -> None:
 def _rest(stream: Any) -> int | None:
     """Bytes from where a stream stands to its end; None if it cannot tell."""
     try:
-        here = stream.tell()
-        end = stream.seek(0, io.SEEK_END)
+        here = int(stream.tell())
+        end = int(stream.seek(0, io.SEEK_END))
         stream.seek(here)
-    except (AttributeError, OSError, ValueError):
+    except (AttributeError, OSError, TypeError, ValueError):
         return None
-    return int(end) - int(here)
+    if 0 < here >= end:  # an empty file stands at its beginning
+        raise InputError("the open file stands at its end, so nothing of it would be sent; call its seek(0) first")
+    return end - here
