@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from farcall import background, threads
-from farcall.bodies import Base64Body
+from farcall import background, threads, wire
+from farcall.bodies import Base64Body, StreamBody
 from farcall.errors import FileError, InputError, JobFailed, ProtocolError, Unreachable, UsageError, WaitTimeout
 from farcall.fetching import plain_fetch
 from farcall.files import File
@@ -120,6 +120,28 @@ def test_what_another_host_says_a_file_is_goes_into_no_header():
     assert FileValue(name="a", media_type="a/b\r\nx-injected: 1").media_type == "application/octet-stream"
     assert File.from_url("data:a/b\r\nx-injected: 1;base64,aGk=").media_type == "application/octet-stream"
     assert FileValue(name="a", media_type="text/plain; charset=utf-8").media_type == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize("said", [None, 7, ["image/png"], b"image/png", f"text/plain; a={'b' * 600}"])
+def test_a_media_type_that_is_no_text_or_endless_is_an_unknown_one(said):
+    assert FileValue(name="a", media_type=said).media_type == "application/octet-stream"
+
+
+def test_no_long_text_from_elsewhere_is_remembered():
+    long = f"text/plain; a={'b' * 1_000_000}"
+    before = wire._is_media_type.cache_info().currsize
+    FileValue(name="a", media_type=long)
+    assert wire._is_media_type.cache_info().currsize == before
+    assert Response(status=200, headers={"content-type": long}).media_type == "text/plain"
+    hits = wire._media_type.cache_info().hits
+    wire._media_type(long[: wire.LONGEST_TYPE])
+    assert wire._media_type.cache_info().hits == hits + 1
+
+
+def test_a_file_of_a_stream_can_be_told_from_others_and_kept_in_a_set():
+    one, other = (FileValue(name="a", body=StreamBody(io.BytesIO(b"x"))) for _ in range(2))
+    assert {one, other, one} == {other, one}
+    assert one != other
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no named pipes")
