@@ -11,7 +11,7 @@ import pytest
 from farcall import background, threads, wire
 from farcall.bodies import Base64Body, StreamBody
 from farcall.errors import FileError, InputError, JobFailed, ProtocolError, Unreachable, UsageError, WaitTimeout
-from farcall.fetching import plain_fetch
+from farcall.fetching import follow, plain_fetch
 from farcall.files import File
 from farcall.files_async import AsyncFile
 from farcall.jobs import Snapshot, State
@@ -55,7 +55,9 @@ async def remote(body=None):
 # --- what is refused at once ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/a", "http://[::1", "http://", "http://:80", "ftp://h/a"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999/a", "http://[::1", "http://", "http://:80", "http://h b/", "ftp://h/a"]
+)
 def test_an_address_that_cannot_be_fetched_is_an_input_error(url):
     with pytest.raises(InputError, match="no http, https or data address"):
         File.from_url(url)
@@ -66,6 +68,43 @@ def test_an_address_with_a_control_character_is_refused(url):
     for make in (File.from_url, File.of):
         with pytest.raises(InputError, match="no http, https or data address"):
             make(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://h example/p",
+        "http://h.example\r\nX-Evil/p",
+        "http://h.example:80\r\n/p",
+        "http://h.example\t/p",
+        "http://h.example:port/p",
+        "http://[::1/p",
+        "http:///p",
+    ],
+)
+def test_an_address_from_elsewhere_whose_host_is_none_is_the_files_error_and_nobody_is_asked(url):
+    asked = []
+
+    async def send(request):
+        asked.append(request.url)
+        return Response(status=200)
+
+    with pytest.raises(FileError, match="is no address that can be fetched"):
+        asyncio.run(follow(send, Request(method="GET", url=url)))
+    assert asked == []
+
+
+@pytest.mark.parametrize("place", ["http://h example/p", "//h example/p", "http://h.example:port/p", "http://[::1/p"])
+def test_a_redirect_to_a_host_that_is_none_is_the_files_error(place):
+    asked = []
+
+    async def send(request):
+        asked.append(request.url)
+        return Response(status=302, headers={"location": place})
+
+    with pytest.raises(FileError, match=r"is no address that can be fetched|which is not fetched"):
+        asyncio.run(follow(send, Request(method="GET", url="http://h.example/first")))
+    assert asked == ["http://h.example/first"]
 
 
 def test_an_address_may_be_written_in_capitals_and_other_schemes_are_named():

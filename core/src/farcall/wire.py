@@ -326,10 +326,26 @@ def sendable(url: str) -> str:
 
     >>> sendable("https://example.com/my photo.png?sig=a%2Fb")
     'https://example.com/my%20photo.png?sig=a%2Fb'
+
+    Raises:
+        FileError: Where it leads cannot be told: no host, a port that is none, a space or a line end among them.
     """
     scheme, _, rest = url.partition("://")
     netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+    if not _is_netloc(netloc):
+        raise errors.FileError(f"{without_query(url)[:200]!r} is no address that can be fetched.")
     return f"{scheme.lower()}://{netloc}{quote(rest[len(netloc) :], safe=_VISIBLE)}"
+
+
+def _is_netloc(text: str) -> bool:
+    """Whether a text is a host, perhaps with a port: as it stands, with nothing that a parser would leave out."""
+    if not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(f"//{text}")
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def without_query(url: str) -> str:
