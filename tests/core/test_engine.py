@@ -220,9 +220,45 @@ class Once:
 
     length = 2
     repeatable = False
+    was_read = False
 
     async def chunks(self):
+        assert not self.was_read
+        self.was_read = True
         yield b"{}"
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [(CUT, Unreachable), (reply({"detail": "no ink"}, status=504), ServerFault)],
+    ids=["cut", "gateway"],
+)
+@virtual
+async def test_a_stream_is_not_sent_again_either_where_a_key_makes_that_harmless(fault, error):
+    class OneShot(Ticks):
+        @hookimpl
+        def farcall_submit(self, binding, call):
+            return replace(super().farcall_submit(binding, call), body=Once())
+
+    host = Host()
+    host.next("submit", fault)
+    async with connected(host, OneShot(idempotency_header="x-once")) as svc:
+        with pytest.raises(error, match="Whether the host took go is not known, so it was not sent again"):
+            await svc.go()
+    assert host.count("submit") == 1
+
+
+@pytest.mark.parametrize(("status", "untold"), [(502, True), (504, True), (500, False), (503, False)])
+@virtual
+async def test_only_where_a_gateway_has_no_answer_of_the_service_it_is_not_known_whether_that_took_the_call(
+    status, untold
+):
+    host = Host()
+    host.next("submit", reply({"detail": "no ink"}, status=status))
+    async with connected(host) as svc:
+        with pytest.raises(ServerFault, match=r"no ink") as caught:
+            await svc.go()
+    assert ("Whether the host took go is not known" in str(caught.value)) is untold
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from farcall import background, threads
-from farcall.bodies import Base64Body
+from farcall import background, threads, wire
+from farcall.bodies import Base64Body, StreamBody
 from farcall.errors import FileError, InputError, JobFailed, ProtocolError, Unreachable, UsageError, WaitTimeout
-from farcall.fetching import plain_fetch
+from farcall.fetching import follow, plain_fetch
 from farcall.files import File
 from farcall.files_async import AsyncFile
 from farcall.jobs import Snapshot, State
@@ -55,7 +55,9 @@ async def remote(body=None):
 # --- what is refused at once ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/a", "http://[::1", "http://", "http://:80", "ftp://h/a"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999/a", "http://[::1", "http://", "http://:80", "http://h b/", "ftp://h/a"]
+)
 def test_an_address_that_cannot_be_fetched_is_an_input_error(url):
     with pytest.raises(InputError, match="no http, https or data address"):
         File.from_url(url)
@@ -66,6 +68,43 @@ def test_an_address_with_a_control_character_is_refused(url):
     for make in (File.from_url, File.of):
         with pytest.raises(InputError, match="no http, https or data address"):
             make(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://h example/p",
+        "http://h.example\r\nX-Evil/p",
+        "http://h.example:80\r\n/p",
+        "http://h.example\t/p",
+        "http://h.example:port/p",
+        "http://[::1/p",
+        "http:///p",
+    ],
+)
+def test_an_address_from_elsewhere_whose_host_is_none_is_the_files_error_and_nobody_is_asked(url):
+    asked = []
+
+    async def send(request):
+        asked.append(request.url)
+        return Response(status=200)
+
+    with pytest.raises(FileError, match="is no address that can be fetched"):
+        asyncio.run(follow(send, Request(method="GET", url=url)))
+    assert asked == []
+
+
+@pytest.mark.parametrize("place", ["http://h example/p", "//h example/p", "http://h.example:port/p", "http://[::1/p"])
+def test_a_redirect_to_a_host_that_is_none_is_the_files_error(place):
+    asked = []
+
+    async def send(request):
+        asked.append(request.url)
+        return Response(status=302, headers={"location": place})
+
+    with pytest.raises(FileError, match=r"is no address that can be fetched|which is not fetched"):
+        asyncio.run(follow(send, Request(method="GET", url="http://h.example/first")))
+    assert asked == ["http://h.example/first"]
 
 
 def test_an_address_may_be_written_in_capitals_and_other_schemes_are_named():
@@ -120,6 +159,28 @@ def test_what_another_host_says_a_file_is_goes_into_no_header():
     assert FileValue(name="a", media_type="a/b\r\nx-injected: 1").media_type == "application/octet-stream"
     assert File.from_url("data:a/b\r\nx-injected: 1;base64,aGk=").media_type == "application/octet-stream"
     assert FileValue(name="a", media_type="text/plain; charset=utf-8").media_type == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize("said", [None, 7, ["image/png"], b"image/png", f"text/plain; a={'b' * 600}"])
+def test_a_media_type_that_is_no_text_or_endless_is_an_unknown_one(said):
+    assert FileValue(name="a", media_type=said).media_type == "application/octet-stream"
+
+
+def test_no_long_text_from_elsewhere_is_remembered():
+    long = f"text/plain; a={'b' * 1_000_000}"
+    before = wire._is_media_type.cache_info().currsize
+    FileValue(name="a", media_type=long)
+    assert wire._is_media_type.cache_info().currsize == before
+    assert Response(status=200, headers={"content-type": long}).media_type == "text/plain"
+    hits = wire._media_type.cache_info().hits
+    wire._media_type(long[: wire.LONGEST_TYPE])
+    assert wire._media_type.cache_info().hits == hits + 1
+
+
+def test_a_file_of_a_stream_can_be_told_from_others_and_kept_in_a_set():
+    one, other = (FileValue(name="a", body=StreamBody(io.BytesIO(b"x"))) for _ in range(2))
+    assert {one, other, one} == {other, one}
+    assert one != other
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no named pipes")
@@ -182,6 +243,21 @@ def test_a_stream_that_gives_no_bytes_or_breaks_is_an_input_error(tmp_path):
         sent(File.from_stream(breaking()))
     with pytest.raises(InputError, match="closed file"):
         sent(closing)
+
+
+@pytest.mark.parametrize("beyond", [0, 5])
+def test_an_open_file_that_stands_at_its_end_is_told_and_one_that_is_empty_is_sent(tmp_path, beyond):
+    place = tmp_path / "a.bin"
+    place.write_bytes(b"abc")
+    with place.open("rb") as on_disk:
+        for opened in (on_disk, io.BytesIO(b"abc")):
+            opened.seek(3 + beyond)
+            for make in (File.from_stream, File.of):
+                with pytest.raises(InputError, match=r"stands at its end.*seek\(0\)"):
+                    make(opened)
+            opened.seek(2)
+            assert sent(File.of(opened)) == b"c"
+    assert sent(File.of(io.BytesIO())) == b""
 
 
 @pytest.mark.parametrize("stream", [lambda: io.BytesIO(b"abc"), lambda: iter([b"abc"])], ids=["file", "iterator"])

@@ -1,15 +1,18 @@
 """A file is saved whole or not at all, under a name that is safe, over nothing that was not named."""
 
+import asyncio
 import errno
+import io
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from farcall import File
 from farcall.errors import FileError
-from farcall.saving import safe_name
+from farcall.saving import BATCH_BYTES, safe_name, spool
 from farcall.wire import FileValue, base_name
 
 
@@ -129,3 +132,78 @@ def test_a_path_that_ends_as_a_folder_does_is_taken_for_no_file(tmp_path):
 def test_a_folder_that_is_not_there_is_the_disks_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         named("a").save(tmp_path / "none" / "a")
+
+
+class SlowDisk(io.BytesIO):
+    """Writes nothing until its gate is opened."""
+
+    def __init__(self):
+        super().__init__()
+        self.began, self.gate, self.seen = threading.Event(), threading.Event(), []
+
+    def writelines(self, lines):
+        self.began.set()
+        assert self.gate.wait(20)
+        super().writelines(lines)
+        self.seen.append("written")
+
+    async def fill(self, pieces):
+        try:
+            await spool(self, pieces)
+        finally:
+            self.seen.append("left")
+
+
+async def small():
+    yield b"x"
+
+
+async def large():
+    yield bytes(BATCH_BYTES)
+
+
+async def silent():
+    yield bytes(BATCH_BYTES)
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("pieces", [small, large, silent])
+def test_a_save_that_is_given_up_leaves_its_file_once_the_disk_has_what_it_was_given(pieces, times):
+    disk = SlowDisk()
+
+    async def give_up():
+        saving = asyncio.create_task(disk.fill(pieces()))
+        assert await asyncio.to_thread(disk.began.wait, 20)
+        for _ in range(times):
+            saving.cancel()
+            for _ in range(10):
+                await asyncio.sleep(0)
+        assert disk.seen == []
+        disk.gate.set()
+        with pytest.raises(asyncio.CancelledError):
+            await saving
+
+    asyncio.run(give_up())
+    assert disk.seen == ["written", "left"]
+
+
+def test_a_loop_that_ends_waits_for_what_is_being_written():
+    disk = SlowDisk()
+
+    async def open_late():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(10):
+                await asyncio.sleep(0)
+            disk.gate.set()
+
+    async def main():
+        tasks = [asyncio.create_task(disk.fill(small())), asyncio.create_task(open_late())]
+        assert await asyncio.to_thread(disk.began.wait, 20)
+        return tasks
+
+    tasks = asyncio.run(main())
+    assert disk.seen == ["written", "left"]
+    assert all(task.cancelled() for task in tasks)

@@ -194,6 +194,8 @@ def test_a_redirect_to_the_same_name_is_checked_again(answering):
         ("ftp://127.0.0.1/x", "not fetched"),
         ("data:text/plain,x", "not fetched"),
         ("http://[", "not fetched"),
+        ("http://127.0.0.1 b/x", "is no address that can be fetched"),
+        ("http://127.0.0.1:port/x", "is no address that can be fetched"),
         ("http:///x", "leads on more than 5 times"),
     ],
 )

@@ -267,7 +267,18 @@ def test_each_part_comes_whole_and_in_order_however_the_body_is_cut(tmp_path, si
     assert [file.size for _, file in pairs[::2]] == [len(content) for content in contents]
 
 
-def test_an_upload_that_is_given_up_waits_for_the_disk_before_it_closes_its_file(tmp_path, monkeypatch):
+async def never_ends():
+    yield FILE_PART + bytes(100_000)
+    await asyncio.Event().wait()
+
+
+async def ends():
+    yield FILE_PART + bytes(100_000) + b"\r\n--b--\r\n"
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("pieces", [never_ends, ends])
+def test_an_upload_that_is_given_up_waits_for_the_disk_before_it_closes_its_file(tmp_path, monkeypatch, pieces, times):
     began, gate, written, write = threading.Event(), threading.Event(), [], uploads._Part.write
 
     def slow(part, pieces, folder):
@@ -278,17 +289,14 @@ def test_an_upload_that_is_given_up_waits_for_the_disk_before_it_closes_its_file
 
     monkeypatch.setattr("farcall_server.uploads._Part.write", slow)
 
-    async def never_ends():
-        yield FILE_PART + bytes(100_000)
-        await asyncio.Event().wait()
-
     async def give_up():
-        reading = asyncio.create_task(uploads.multipart(never_ends(), b"b", uploads.Folder(tmp_path)))
+        reading = asyncio.create_task(uploads.multipart(pieces(), b"b", uploads.Folder(tmp_path)))
         assert await asyncio.to_thread(began.wait, 20)
-        reading.cancel()
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert not reading.done()
+        for _ in range(times):
+            reading.cancel()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not reading.done()
         gate.set()
         with pytest.raises(asyncio.CancelledError):
             await reading

@@ -132,7 +132,7 @@ class Base64Body:
                 raise errors.ProtocolError(f"The service sent a file that is not base64: {error}.") from error
 
 
-@dataclass(slots=True, repr=False)
+@dataclass(slots=True, repr=False, eq=False)
 class StreamBody:
     """An open binary file or an iterator of bytes; read once, so never sent twice."""
 

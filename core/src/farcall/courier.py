@@ -87,7 +87,7 @@ class Courier:
             grant = self._grant
             response = await self.once(request, step)
             if (
-                response.status == UNAUTHORISED and grant is not None and _is_whole(request)
+                response.status == UNAUTHORISED and grant is not None and is_whole(request)
             ):  # taken back before its time
                 response.drop()
                 self._grant = None if self._grant is grant else self._grant
@@ -149,7 +149,7 @@ class Courier:
         return response.arrived(content)
 
     async def exchange(self, request: Request, step: Step, tries: int = TRIES) -> Response:
-        """Send one request; again where that can do no harm: nothing was sent or taken, or it is repeatable.
+        """Send one request; again where that can do no harm: nothing was sent or taken, or all of it is repeatable.
 
         Raises:
             Unreachable: It stayed without a reply.
@@ -158,13 +158,13 @@ class Courier:
             try:
                 response = await self.request(request, step)
             except Unreachable as error:
-                if attempt == tries or not (error.unsent or request.repeatable):
+                if attempt == tries or not (error.unsent or is_repeatable(request)):
                     raise
                 request = replace(request, fresh=True)
                 await asyncio.sleep(self.pause(attempt))
                 continue
-            untaken = response.status == replies.TOO_MANY and _is_whole(request)
-            passing = untaken or (response.status in replies.PASSING and request.repeatable)
+            untaken = response.status == replies.TOO_MANY and is_whole(request)
+            passing = untaken or (response.status in replies.PASSING and is_repeatable(request))
             asked = replies.retry_after(response, self.clock.now()) if passing else None
             refused = response.status == replies.TOO_MANY and step in _PATIENT
             if not passing or refused or attempt == tries or (asked or 0) > LONGEST_PAUSE_S:
@@ -279,9 +279,14 @@ def _onward(request: Request, response: Response, inside: str) -> Request | None
         kept = {k: v for k, v in request.headers.items() if k.lower() in HARMLESS}
         return replace(request, url=url, headers=request.headers if url.startswith(inside) else kept)
     same_again = response.status in {307, 308} and url.startswith(inside)
-    return replace(request, url=url) if same_again and _is_whole(request) else None
+    return replace(request, url=url) if same_again and is_whole(request) else None
 
 
-def _is_whole(request: Request) -> bool:
+def is_repeatable(request: Request) -> bool:
+    """Whether a second delivery of the request does no harm and can be made."""
+    return request.repeatable and is_whole(request)
+
+
+def is_whole(request: Request) -> bool:
     """Whether the request's body can be sent once more."""
     return isinstance(request.body, bytes) or request.body.repeatable

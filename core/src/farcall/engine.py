@@ -9,11 +9,11 @@ import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from farcall import replies
 from farcall.binding import Binding
-from farcall.courier import Clock, Courier
+from farcall.courier import Clock, Courier, is_repeatable, is_whole
 from farcall.errors import (
     Busy,
     CancelFailed,
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from farcall.stores import Store
 
 log = logging.getLogger("farcall")
+
+E = TypeVar("E", bound=FarcallError)
 
 DIRECT_WAIT_S: Final = 2.0
 """How long a call that waits anyway lets the host hold the submitting reply open."""
@@ -292,7 +294,7 @@ class Engine:
                     response=response,
                     retry_after_s=asked,
                 )
-            if not isinstance(request.body, bytes) and not request.body.repeatable:
+            if not is_whole(request):
                 raise Busy(
                     f"{tracked.endpoint.name}: the service is busy, and the file was a stream that cannot be "
                     "read again; give it as a path or bytes.",
@@ -311,6 +313,8 @@ class Engine:
         if not isinstance(snapshot, Snapshot):
             response.drop()
             error = self.courier.refusal(request, response, Step.SUBMIT) or replies.unexpected(request, response)
+            if response.status in replies.UNTOLD:
+                error = _perhaps_taken(tracked, request, error)
             raise error if tracked.outbound is None else tracked.outbound.blamed(error)
         if snapshot.job_id is not None:
             tracked.place = self._place
@@ -537,11 +541,13 @@ def _deadline(tracked: Tracked, options: CallOptions) -> float | None:
     return None if options.timeout_s is None else tracked.started_at + options.timeout_s
 
 
-def _perhaps_taken(tracked: Tracked, request: Request, error: Unreachable) -> Unreachable:
+def _perhaps_taken(tracked: Tracked, request: Request, error: E) -> E:
     """The same error; it says what is not known, unless surely nothing was sent."""
-    if not error.unsent:
-        tries = "each try with the same idempotency key" if request.repeatable else "so it was not sent again"
-        error.args = (f"{error} Whether the host took {tracked.endpoint.name} is not known, {tries}.",)
+    if not (isinstance(error, Unreachable) and error.unsent):
+        tries = "each try with the same idempotency key" if is_repeatable(request) else "so it was not sent again"
+        error.args = (
+            f"{str(error).rstrip('.')}. Whether the host took {tracked.endpoint.name} is not known, {tries}.",
+        )
     return error
 
 

@@ -62,7 +62,8 @@ class File:
         """An open binary file or an iterator of bytes. It is read once, from where it stands, so never sent twice.
 
         Raises:
-            InputError: It is no stream, closed, or open as text or for writing only; or the media type is none.
+            InputError: It is no stream, closed, open as text or for writing only, or stands at its end; or the media
+                type is none.
         """
         return cls(intake.from_stream(stream, name, media_type))
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from farcall.bodies import Base64Body, BytesBody, PathBody, StreamBody
-from farcall.errors import InputError
+from farcall.errors import FileError, InputError
 from farcall.wire import UNKNOWN_TYPE, Body, FileValue, base_name, is_media_type, sendable
 
 HEAD_BYTES: Final = 1024
@@ -90,14 +90,13 @@ def from_url(url: str, name: str | None = None, media_type: str | None = None) -
     if _must_be(url, "an address", str)[:5].lower() == "data:":
         return _from_data_uri(url, name, media_type)
     try:
-        parts = urlsplit(url)
-        callable_ = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        callable_ = False
-    if not callable_ or not url.isprintable():
+        sent = sendable(url) if url.isprintable() and ADDRESS.match(url) else None
+    except FileError:
+        sent = None
+    if sent is None:
         raise InputError(f"{url[:80].partition('?')[0]!r} is no http, https or data address.")
-    known = name or unquote(parts.path)
-    return replace(_value(known, _said(media_type) or _by_name(known) or UNKNOWN_TYPE, None, None), url=sendable(url))
+    known = name or unquote(urlsplit(url).path)
+    return replace(_value(known, _said(media_type) or _by_name(known) or UNKNOWN_TYPE, None, None), url=sent)
 
 
 def decodable(file: FileValue) -> FileValue:
@@ -196,9 +195,11 @@ def _check_open(stream: Any) -> None:
 def _rest(stream: Any) -> int | None:
     """Bytes from where a stream stands to its end; None if it cannot tell."""
     try:
-        here = stream.tell()
-        end = stream.seek(0, io.SEEK_END)
+        here = int(stream.tell())
+        end = int(stream.seek(0, io.SEEK_END))
         stream.seek(here)
-    except (AttributeError, OSError, ValueError):
+    except (AttributeError, OSError, TypeError, ValueError):
         return None
-    return int(end) - int(here)
+    if 0 < here >= end:  # an empty file stands at its beginning
+        raise InputError("the open file stands at its end, so nothing of it would be sent; call its seek(0) first")
+    return end - here

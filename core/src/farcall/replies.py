@@ -24,6 +24,8 @@ PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which a look is taken again."""
 UNTOUCHED: Final = frozenset({408, 425, 429, 503})
 """Those among them with which a service says that it has not acted on the request."""
+UNTOLD: Final = frozenset({502, 504})
+"""Statuses of a gateway that has no answer of the service: what that did is not known."""
 TOO_MANY: Final = 429
 NO_ROUTE: Final = frozenset({404, 405, 501})
 

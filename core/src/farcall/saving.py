@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from farcall import threads
+from farcall import threads, unbroken
 from farcall.errors import FileError
 from farcall.wire import base_name
 
@@ -53,8 +53,8 @@ async def save(
         with stream:
             await write(stream, folder)
         if into_folder:
-            return await threads.run(_settle, part, folder, safe_name(name))
-        await threads.run(part.replace, path)
+            return await unbroken.outcome(unbroken.begin(_settle, part, folder, safe_name(name)))
+        await unbroken.outcome(unbroken.begin(part.replace, path))
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             part.unlink()
@@ -87,15 +87,15 @@ async def spool(stream: BinaryIO, pieces: AsyncGenerator[bytes], begin: Callable
                 size += len(piece)
                 if size >= BATCH_BYTES:
                     if writing is not None:
-                        await writing
-                    writing = asyncio.ensure_future(threads.run(stream.writelines, batch))
+                        await unbroken.outcome(writing)
+                    writing = unbroken.begin(stream.writelines, batch)
                     batch, size = [], 0
         if writing is not None:
-            await writing
-        await threads.run(stream.writelines, batch)
+            await unbroken.outcome(writing)
+        await unbroken.outcome(unbroken.begin(stream.writelines, batch))
     finally:
         if writing is not None:  # the file is closed next
-            await asyncio.gather(writing, return_exceptions=True)
+            await unbroken.settled(writing)
 
 
 def check_room(folder: Path, name: str, expected: int | None) -> None:

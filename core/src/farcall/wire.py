@@ -15,6 +15,8 @@ from pydantic_core import from_json
 from farcall import errors
 
 UNKNOWN_TYPE: Final = "application/octet-stream"
+LONGEST_TYPE: Final = 512
+"""Characters of a content type with its parameters: it comes from elsewhere and is remembered."""
 _VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 _MEDIA_TYPE: Final = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}", re.ASCII)  # RFC 6838, 4.2
 
@@ -82,9 +84,13 @@ class FilePolicy:
     links: bool = False
 
 
+def is_media_type(text: Any) -> bool:
+    """Whether it may stand in a content type header and is not endless: `image/png`, `text/plain; charset=utf-8`."""
+    return isinstance(text, str) and len(text) <= LONGEST_TYPE and _is_media_type(text)
+
+
 @lru_cache(maxsize=256)
-def is_media_type(text: str) -> bool:
-    """Whether a text may stand in a content type header: `image/png`, `text/plain; charset=utf-8`."""
+def _is_media_type(text: str) -> bool:
     return _MEDIA_TYPE.fullmatch(text.partition(";")[0].strip()) is not None and text.isascii() and text.isprintable()
 
 
@@ -217,7 +223,7 @@ class Response:
     @property
     def media_type(self) -> str:
         """The content type without its parameters, in lower case; empty if the reply has none."""
-        return _media_type(self.headers.get("content-type", ""))
+        return _media_type(self.headers.get("content-type", "")[:LONGEST_TYPE])
 
     @property
     def text(self) -> str:
@@ -320,10 +326,26 @@ def sendable(url: str) -> str:
 
     >>> sendable("https://example.com/my photo.png?sig=a%2Fb")
     'https://example.com/my%20photo.png?sig=a%2Fb'
+
+    Raises:
+        FileError: Where it leads cannot be told: no host, a port that is none, a space or a line end among them.
     """
     scheme, _, rest = url.partition("://")
     netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+    if not _is_netloc(netloc):
+        raise errors.FileError(f"{without_query(url)[:200]!r} is no address that can be fetched.")
     return f"{scheme.lower()}://{netloc}{quote(rest[len(netloc) :], safe=_VISIBLE)}"
+
+
+def _is_netloc(text: str) -> bool:
+    """Whether a text is a host, perhaps with a port: as it stands, with nothing that a parser would leave out."""
+    if not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(f"//{text}")
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def without_query(url: str) -> str:

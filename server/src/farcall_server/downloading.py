@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from farcall import signed, threads
 from farcall.errors import FileError
 from farcall.fetching import REDIRECTS
-from farcall.wire import UNKNOWN_TYPE, FileValue, base_name, is_media_type, without_query
+from farcall.wire import UNKNOWN_TYPE, FileValue, base_name, is_media_type, sendable, without_query
 from yarl import URL
 
 from farcall_server.addresses import is_public, is_within, meant
@@ -116,8 +116,8 @@ async def _opened(session: aiohttp.ClientSession, guard: _Guard, url: str, silen
     """The reply to a GET; what goes wrong until it has been read is a `FileError`."""
     where = without_query(url)[:200]
     try:
-        plain = url.isascii() and url.isprintable() and " " not in url  # a signed address stays as it is
-        target = URL(url, encoded=plain)
+        ready = sendable(url)
+        target = URL(ready, encoded=ready.isascii())  # a signed address stays as it is
         guard.host = (target.host or "").rstrip(".").lower()  # by the parser that tells where it is connected to
         async with session.get(target, allow_redirects=False) as answer:
             yield answer

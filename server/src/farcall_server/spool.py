@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from farcall import threads
+from farcall import unbroken
 from farcall.bodies import BytesBody, PathBody
 
 from farcall_server.uploads import IN_MEMORY_BYTES, Folder
@@ -45,7 +44,7 @@ class Spool:
             if self.size + len(piece) <= IN_MEMORY_BYTES:
                 self.write(piece)
             else:
-                await _whole(threads.run(self.write, piece))
+                await unbroken.outcome(unbroken.begin(self.write, piece))
 
     def end(self) -> BytesBody | PathBody:
         """The bytes, which are all there now."""
@@ -60,13 +59,3 @@ class Spool:
             with contextlib.suppress(OSError):
                 self._handle.close()
             Path(self._handle.name).unlink(missing_ok=True)
-
-
-async def _whole(writing: Coroutine[Any, Any, None]) -> None:
-    """Write, to the end also where the request is cancelled meanwhile: what is being written cannot be given up."""
-    task = asyncio.ensure_future(writing)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

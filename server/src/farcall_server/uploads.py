@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from farcall import threads
+from farcall import unbroken
 from farcall.bodies import BytesBody, PathBody
 from farcall.files import File
 from farcall.wire import UNKNOWN_TYPE, FileValue, base_name, is_media_type
@@ -303,18 +303,20 @@ class _Reading:
             ended = self.ended or part is not self.parts[-1]
             if part.due(ended=ended):
                 await self.written()
-                self.writing = asyncio.ensure_future(threads.run(part.write, part.taken(ended=ended), self.folder))
+                self.writing = unbroken.begin(part.write, part.taken(ended=ended), self.folder)
 
     async def written(self) -> None:
         """Wait until the disk has what it was given."""
         if self.writing is not None:
-            await self.writing
+            await unbroken.outcome(self.writing)
 
     async def close(self) -> None:
         """Close all files, once nothing is written any more."""
-        if self.writing is not None:
-            await asyncio.gather(self.writing, return_exceptions=True)
-        for part in self.parts:
-            if part.handle is not None:
-                with contextlib.suppress(OSError):
-                    part.handle.close()
+        try:
+            if self.writing is not None:
+                await unbroken.settled(self.writing)
+        finally:
+            for part in self.parts:
+                if part.handle is not None:
+                    with contextlib.suppress(OSError):
+                        part.handle.close()
