@@ -5,7 +5,7 @@ import sqlite3
 import threading
 
 import pytest
-from farcall import threads
+from farcall import threads, unbroken
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +71,20 @@ def test_it_is_told_where_the_system_gives_no_thread_at_all(monkeypatch):
         with pytest.raises(RuntimeError, match="new thread"):
             asyncio.run(threads.run(int))
     assert asyncio.run(threads.run(lambda: 1)) == 1
+
+
+def test_work_that_nobody_can_take_back_is_told_of_too(monkeypatch):
+    async def work():
+        return await unbroken.outcome(unbroken.begin(int))
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            asyncio.run(work())
+    assert asyncio.run(work()) == 0
 
 
 def refused(monkeypatch, meanwhile):

@@ -143,8 +143,17 @@ async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return await _on(_pool.put, function, *args, **kwargs)
 
 
-def later(function: Callable[[], None]) -> None:
-    """Call a blocking function on a thread of ours; nobody waits for it, or hears that the disk refused."""
+def _not_done(error: RuntimeError) -> None:
+    log.error("What nobody waits for was not done: %s", error)
+
+
+def later(function: Callable[[], None], refuse: Callable[[RuntimeError], None] = _not_done) -> None:
+    """Call a blocking function on a thread of ours; nobody waits for it, or hears that the disk refused.
+
+    Args:
+        function: What is done.
+        refuse: Told why no thread is to be had for it.
+    """
 
     def work() -> Callable[[], None]:
         try:
@@ -154,9 +163,6 @@ def later(function: Callable[[], None]) -> None:
         except Exception:  # the thread is everybody's
             log.exception("What nobody waits for has failed")
         return _nobody
-
-    def refuse(error: RuntimeError) -> None:
-        log.error("What nobody waits for was not done: %s", error)
 
     _pool.put(Work(work, refuse))
 

@@ -25,7 +25,7 @@ def begin(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asynci
         else:
             coming.set_result(result)
 
-    threads.later(work)
+    threads.later(work, coming.set_exception)
     return asyncio.wrap_future(coming)
 
 
