@@ -7,6 +7,8 @@ import pytest
 from farcall import errors, plugins
 from farcall.hookspecs import hookimpl
 
+ENDPOINT = farcall.EndpointSpec(path="/digest", parameters={"film": farcall.File})
+
 
 def test_a_storage_is_opened_by_its_name(s3_place, own_home):
     told = "\n".join(f'{name} = "{value}"' for name, value in s3_place.options.items())
@@ -95,6 +97,15 @@ def test_a_prefix_may_stand_beside_the_address(place):
 def test_a_credential_that_is_none_is_told_when_it_is_opened(address, options, sentence):
     with pytest.raises(errors.ConfigError, match=sentence):
         farcall.open_storage(address, **options)
+
+
+def test_a_sas_that_cannot_sign_is_told_before_anything_is_sent():
+    told = {"account_url": "https://127.0.0.1:1", "sas": "sv=2026&sig=secret"}
+    with farcall.open_storage("azure://kitchen", **told) as storage:
+        with pytest.raises(errors.UsageError, match=r"a SAS cannot sign addresses.*read_sas="):
+            storage.upload(b"chips")
+        with pytest.raises(errors.UsageError, match=r"a SAS cannot sign addresses.*read_sas="):
+            farcall.connect("http://127.0.0.1:1", provider="openapi", endpoints=[ENDPOINT], storage=storage)
 
 
 def test_what_is_no_place_is_told():

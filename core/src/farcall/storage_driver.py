@@ -30,10 +30,13 @@ class StorageLimits:
     Args:
         parts: The most parts one file may come in.
         link_s: The longest time a signed address can last, in seconds; None: no end.
+        cannot_sign: Why no address to fetch a file can be signed with the credential there is, and what would do;
+            empty: it can. Nothing is stored then that nobody could fetch.
     """
 
     parts: int = 10_000
     link_s: float | None = None
+    cannot_sign: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import farcall
 import pytest
 from farcall import plugins
 from farcall.hookspecs import hookimpl
+from farcall.storage_driver import StorageLimits
 from fastapi import FastAPI, File, Request, UploadFile
 
 
@@ -16,7 +17,7 @@ class Closed:
     def farcall_storage(self):
         return self
 
-    limits = type("Limits", (), {"parts": 1, "link_s": None})()
+    limits = StorageLimits()
 
     def address(self, key):
         return f"closed://{key}"
