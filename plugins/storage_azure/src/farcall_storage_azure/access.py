@@ -108,6 +108,10 @@ def _by_sas(sas: str, options: Options) -> Access:
     if not mark or not url:
         return Access(client=_client(_account(options), options.container, query), sas=query)
     account, _, container = url.rstrip("/").rpartition("/") if _names_a_container(query) else (url.rstrip("/"), "", "")
+    if options.container and container not in {"", options.container}:
+        raise ConfigError(
+            f"Azure: the SAS is for the container {container!r}, and {options.container!r} is to be opened."
+        )
     return Access(client=_client(account, options.container or container, query), sas=query)
 
 
