@@ -139,7 +139,8 @@ class AzureDriver(StorageDriver):
         try:
             return step()
         except FAULTS as error:
-            told = fault(error, self._access.client.container_name, self._access.sas)
+            client = self._access.client
+            told = fault(error, client.container_name, client.url, self._access.sas)
         raise told
 
 

@@ -20,6 +20,8 @@ from azure.core.exceptions import (
 )
 from farcall.errors import AuthRefused, Busy, FileError, Refused, ServerFault, ServiceError, Unreachable
 from farcall.storage_driver import UploadLost
+from farcall.storage_faults import cause
+from farcall.wire import origin
 
 FAULTS: Final = (AzureError,)
 
@@ -43,12 +45,13 @@ GONE: Final = frozenset({"BlobNotFound", "ConditionNotMet", "InvalidRange"})
 BUSY: Final = frozenset({"ServerBusy", "OperationTimedOut"})
 
 
-def fault(error: AzureError, container: str, sas: str | None = None) -> ServiceError | UploadLost:
+def fault(error: AzureError, container: str, account: str, sas: str | None = None) -> ServiceError | UploadLost:
     """The error to raise in the place of one of the SDK's.
 
     Args:
         error: What the SDK raised.
         container: Where it happened.
+        account: The address that was asked.
         sas: The shared access signature it was asked with; None: with something else.
     """
     if isinstance(error, HttpResponseError) and error.status_code:
@@ -56,7 +59,8 @@ def fault(error: AzureError, container: str, sas: str | None = None) -> ServiceE
     if isinstance(error, ClientAuthenticationError):
         return AuthRefused(f"Azure: no token could be had for the container {container!r} ({type(error).__name__}).")
     if isinstance(error, ServiceRequestError | ServiceResponseError | IncompleteReadError | HttpResponseError):
-        return Unreachable(f"Azure: the connection for the container {container!r} failed or broke.")
+        where = f"{origin(account)} for the container {container!r}"
+        return Unreachable(f"Azure: the connection to {where} failed or broke: {cause(error)}.")
     return ServerFault(f"Azure: {type(error).__name__} for the container {container!r}.")
 
 
