@@ -278,6 +278,17 @@ def test_the_server_answers_while_an_asynchronous_task_s_file_is_read(serve, app
         assert client.get(f"/status/{job_id}?wait=20", headers=own).json()["files"][0]["size"] == 3
 
 
+def test_a_plain_endpoint_s_file_keeps_its_name(serve, app):
+    @app.endpoint("/sound")
+    def sound() -> File:
+        return File.from_bytes(b"RIFF", name="a ü.wav")
+
+    client = serve(app)
+    assert client.post("/sound").headers["content-disposition"] == "inline; filename*=utf-8''a%20%C3%BC.wav"
+    with farcall.connect(str(client.base_url)) as svc:
+        assert svc.sound().name == "a ü.wav"
+
+
 def test_an_unserialisable_result_fails_the_job_with_the_reason(call):
     def f():
         return {"a": object()}

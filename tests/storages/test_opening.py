@@ -34,6 +34,16 @@ def test_a_name_that_is_not_configured_is_told_with_those_that_are(own_home):
         farcall.open_storage("mediaa")
 
 
+def test_a_path_is_no_storage_and_is_not_sought_in_farcall_toml():
+    with pytest.raises(errors.ConfigError, match=r"'\./x' is no address like 's3://bucket', and no name"):
+        farcall.open_storage("./x")
+
+
+def test_a_storage_that_is_not_open_yet_says_so():
+    with pytest.raises(errors.UsageError, match=r"not open yet, so it has no upload; `await` it"):
+        farcall.open_storage_async("s3://bucket").upload(b"chips")
+
+
 def test_a_storage_that_is_not_installed_is_told_with_those_that_are():
     with pytest.raises(errors.UsageError, match=r"No storage named 'gs' is installed.*folder, s3"):
         farcall.open_storage("gs://bucket")
