@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import SSLError
 from farcall import errors
 from farcall.storage_faults import cause
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from storages import servers
 from storages.between import Reply
 
@@ -246,6 +246,13 @@ def test_a_storage_that_is_down_is_unreachable(place, impatient):
     assert "sig=" not in f"{raised.value.__cause__} {raised.value.__context__}"
 
 
+@pytest.fixture
+def raw(serve):
+    app = FastAPI()
+    app.add_api_route("/{path:path}", lambda path: Response(status_code=400), methods=["HEAD"])
+    return serve(app).url
+
+
 KEYS = {
     "s3": {"access_key_id": "k", "secret_access_key": "wrongsecret"},
     "azure": {"account_key": "d3Jvbmc="},
@@ -279,6 +286,11 @@ def test_a_certificate_that_is_not_trusted_is_told_as_such():
     inner.verify_message = "unable to get local issuer certificate"
     error = SSLError(endpoint_url="https://h/?secret", error=Exception(inner))
     assert cause(error) == "its certificate is not trusted (unable to get local issuer certificate)"
+
+
+def test_what_is_no_s3_is_told_its_status_once(raw):
+    with open_at("s3", raw) as storage, pytest.raises(errors.Refused, match=r"with 400: Bad Request$"):
+        storage.exists("menu.txt")
 
 
 def test_certificates_that_are_not_there_are_told_when_it_is_opened():

@@ -64,6 +64,13 @@ def test_a_storage_that_is_not_installed_is_told_with_those_that_are():
         ("s3://bucket/a", {"prefix": "pp"}, "says prefix 'a' and the option says 'pp'"),
         ("azure://kitchen", {"container": "other"}, "says container 'kitchen' and the option says 'other'"),
         ("azure://kitchen", {"sas": "https://h/other?sr=c&sig=secret"}, "for the container 'other', and 'kitchen'"),
+        ("azure://kitchen", {"account_url": "https://h", "sas": "secret"}, "holds no sig="),
+        (
+            "azure://My_Cont",
+            {"account_url": "https://h", "account_key": "c2VjcmV0"},
+            "'My_Cont' is no container's name",
+        ),
+        ("azure://a--b", {"account_url": "https://h", "account_key": "c2VjcmV0"}, "single hyphens"),
         ("s3://bucket", {"link_s": 0}, "link_s is a number of seconds"),
         ("s3://bucket", {"expire_after_s": "day"}, "expire_after_s is a number of seconds"),
         ("azure://container", {"account_url": "https://h/?sig=secret"}, "a SAS goes into sas="),

@@ -29,7 +29,7 @@ KEYS: Final[Mapping[str, str]] = {
     # Azure Storage REST, "Common REST API error codes" and "Blob service error codes", 2026
     "AccountIsDisabled": "the account is disabled",
     "AuthenticationFailed": "the key, or the signature of the SAS, is wrong or has expired, or this machine's clock is",
-    "AuthorizationFailure": "the key is wrong, or may not do that there, or not from here",
+    "AuthorizationFailure": "the key or SAS is wrong, or may not do that there, or not from here",
     "AuthorizationPermissionMismatch": "this credential may not do that there",
     "AuthorizationProtocolMismatch": "this SAS is good for https only",
     "AuthorizationResourceTypeMismatch": "this SAS is not good for files in containers",

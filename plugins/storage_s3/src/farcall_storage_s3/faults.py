@@ -86,4 +86,5 @@ def _told(error: ClientError, bucket: str) -> ServiceError | UploadLost:
         return Busy(f"S3 takes no more for the bucket {bucket!r} now ({code or status}).")
     said = str(reply.get("Error", {}).get("Message", "")) or "no reason given"
     kind = Refused if 400 <= status < 500 else ServerFault
-    return kind(f"S3 answered {doing} in the bucket {bucket!r} with {status} {code}: {said}")
+    word = f"{status} {code}" if code != str(status) else code  # without a body the status is the word
+    return kind(f"S3 answered {doing} in the bucket {bucket!r} with {word}: {said}")
