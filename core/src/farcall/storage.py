@@ -76,7 +76,7 @@ class AsyncStorage:
         twin._hands.closed = self._hands.closed
         return twin
 
-    def check_signing(self) -> None:
+    def _check_signing(self) -> None:
         """Raise `UsageError` if the credential it was opened with cannot sign an address; nothing is asked or sent."""
         if why := self._driver.limits.cannot_sign:
             raise UsageError(why)
@@ -115,7 +115,7 @@ class AsyncStorage:
             FileError: The file was changed while it was being uploaded.
             UsageError: The storage was opened on another event loop, or cannot sign addresses.
         """
-        self.check_signing()
+        self._check_signing()
         if self._home is not loops.running():
             raise UsageError("This storage was opened on another event loop; open and use it in one asyncio.run().")
         wanted = storage_keys.named(key) if key is not None else None

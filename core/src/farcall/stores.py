@@ -46,7 +46,7 @@ class Store:
 
     def check(self) -> None:
         """Raise `UsageError` if there would be no address of what is put here."""
-        self._storage.check_signing()
+        self._storage._check_signing()  # noqa: SLF001 - no verb of its users
 
     async def close(self) -> None:
         """Close the storage, if it was opened for this service."""
