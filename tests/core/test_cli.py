@@ -1,5 +1,6 @@
 """The command line, on a real server, as its own process where signals and exit codes matter."""
 
+import errno
 import json
 import os
 import pty
@@ -161,6 +162,28 @@ def test_a_result_file_is_saved_and_never_over_another(tmp_path):
         saved = cli.saved({"picture": [File.from_bytes(b"%d" % number, name="../p.txt")]}, tmp_path / "out")
         assert Path(saved["picture"][0]).read_bytes() == b"%d" % number
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["p-2.txt", "p.txt"]
+
+
+@pytest.mark.parametrize("below", ["", "/deeper/still"])
+def test_a_file_where_results_are_to_be_saved_is_said_before_anything_is_called(host, tmp_path, below):
+    (tmp_path / "app.py").write_text("mine")
+    result = run("call", host.url, "shout", "text=a", "--save", f"{tmp_path}/app.py{below}")
+    assert result.exit_code == 2
+    assert "is a file; name a folder." in " ".join(result.stderr.replace("│", " ").split())
+    assert host.jobs == {}
+    assert (tmp_path / "app.py").read_text() == "mine"
+
+
+def test_a_result_that_cannot_be_saved_names_its_job(host, tmp_path, monkeypatch):
+    def full(value, folder):
+        raise OSError(errno.ENOSPC, "No space left on device", "out/a.png")
+
+    monkeypatch.setattr(cli, "saved", full)
+    result = run("call", host.url, "shout", "text=a", "--save", tmp_path / "out")
+    assert result.exit_code == 1
+    (job,) = host.jobs
+    assert f"The result of job {job} cannot be saved: " in result.stderr
+    assert "No space left on device" in result.stderr
 
 
 # --- plugins and other distributions' commands --------------------------------------------------------------

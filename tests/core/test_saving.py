@@ -130,8 +130,9 @@ def test_a_path_that_ends_as_a_folder_does_is_taken_for_no_file(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_the_disks_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="no such folder; make it first") as raised:
         named("a").save(tmp_path / "none" / "a")
+    assert raised.value.filename == str(tmp_path / "none")
 
 
 class SlowDisk(io.BytesIO):

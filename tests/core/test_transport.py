@@ -98,6 +98,9 @@ async def test_a_file_above_the_hosts_limit_is_refused_before_anything_is_sent()
     async with connected(host, plugin, endpoints=[ENDPOINT]) as svc:
         with pytest.raises(InputError, match=r"'photo' has 400 bytes.*at most 399"):
             await svc.go(photo=photo())
+        plugin.policy = FilePolicy(max_inline_bytes=399, storable=False)
+        with pytest.raises(InputError, match=r"at most 399 inline\.$"):
+            await svc.go(photo=photo())
         plugin.policy = FilePolicy(max_inline_bytes=400)
         await svc.go(photo=photo())
     assert len(host.seen) == 1

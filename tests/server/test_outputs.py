@@ -7,6 +7,7 @@ import decimal
 import enum
 import io
 import math
+import tempfile
 import threading
 import uuid
 
@@ -92,6 +93,53 @@ def test_a_value_that_holds_itself_is_refused():
     loop.append(loop)
     with pytest.raises(UnserialisableError, match="holds itself"):
         plain(loop, Folder())
+
+
+@pytest.mark.parametrize("size", [5, 200_000])
+def test_an_open_binary_file_becomes_a_file_and_is_closed(tmp_path, size):
+    content = b"abc\n" + b"x" * (size - 4)
+    (tmp_path / "a.txt").write_bytes(content)
+    with tempfile.NamedTemporaryFile(suffix=".txt") as temporary:
+        temporary.write(content)
+        temporary.seek(0)
+        opened = [(tmp_path / "a.txt").open("rb"), io.BytesIO(content), temporary]
+        made = plain({"f": opened}, Folder(tmp_path / "job"))["f"]
+        assert [stream.closed for stream in opened] == [True] * 3
+    assert [File(file).read() for file in made] == [content] * 3
+    assert (made[0].name, made[0].media_type, made[0].size) == ("a.txt", "text/plain", size)
+
+
+def test_an_open_file_is_read_from_where_it_stands_and_may_be_empty(tmp_path):
+    stream = io.BytesIO(b"abcdef")
+    stream.seek(2)
+    made = plain([stream, io.BytesIO()], Folder())
+    assert [File(file).read() for file in made] == [b"cdef", b""]
+
+
+def test_an_open_file_that_cannot_be_sent_is_named_with_what_to_do(tmp_path):
+    written = io.BytesIO()
+    written.write(b"abc")
+    closed = io.BytesIO()
+    closed.close()
+    with (tmp_path / "t").open("w+") as text, tempfile.NamedTemporaryFile("w+") as temporary:
+        for stream, said in (
+            (io.StringIO("abc"), "open as text; open it with mode 'rb', or return what read"),
+            (text, "open as text"),
+            (temporary, "open as text"),
+            (written, r"stands at its end; seek\(0\)"),
+            (closed, "the file is closed"),
+        ):
+            with pytest.raises(UnserialisableError, match=rf"result\[0\] is .*{said}"):
+                plain([stream], Folder())
+
+
+def test_the_open_file_of_an_asynchronous_task_is_sent(call):
+    async def f():
+        return io.BytesIO(b"abc\ndef")
+
+    job = call(f)(json={}).json()
+    assert job["state"] == "succeeded", job
+    assert job["files"][0]["size"] == 7
 
 
 def test_files_in_lists_models_and_streams_are_found_in_order():
@@ -228,6 +276,17 @@ def test_the_server_answers_while_an_asynchronous_task_s_file_is_read(serve, app
         assert client.get("/health", timeout=5).status_code == 200
         go_on.set()
         assert client.get(f"/status/{job_id}?wait=20", headers=own).json()["files"][0]["size"] == 3
+
+
+def test_a_plain_endpoint_s_file_keeps_its_name(serve, app):
+    @app.endpoint("/sound")
+    def sound() -> File:
+        return File.from_bytes(b"RIFF", name="a ü.wav")
+
+    client = serve(app)
+    assert client.post("/sound").headers["content-disposition"] == "inline; filename*=utf-8''a%20%C3%BC.wav"
+    with farcall.connect(str(client.base_url)) as svc:
+        assert svc.sound().name == "a ü.wav"
 
 
 def test_an_unserialisable_result_fails_the_job_with_the_reason(call):

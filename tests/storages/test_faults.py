@@ -2,6 +2,7 @@
 
 import json
 import logging
+import ssl
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,10 @@ import boto3
 import farcall
 import httpx
 import pytest
+from botocore.exceptions import SSLError
 from farcall import errors
+from farcall.storage_faults import cause
+from fastapi import FastAPI, Response
 from storages import servers
 from storages.between import Reply
 
@@ -240,6 +244,59 @@ def test_a_storage_that_is_down_is_unreachable(place, impatient):
     with pytest.raises(errors.Unreachable, match="failed or broke") as raised:
         place.open(**place.through(nowhere)).upload(b"chips")
     assert "sig=" not in f"{raised.value.__cause__} {raised.value.__context__}"
+
+
+@pytest.fixture
+def raw(serve):
+    app = FastAPI()
+    app.add_api_route("/{path:path}", lambda path: Response(status_code=400), methods=["HEAD"])
+    return serve(app).url
+
+
+KEYS = {
+    "s3": {"access_key_id": "k", "secret_access_key": "wrongsecret"},
+    "azure": {"account_key": "d3Jvbmc="},
+}
+
+
+def open_at(kind, url):
+    place = {"s3": {"endpoint_url": url}, "azure": {"account_url": url}}[kind]
+    return farcall.open_storage(f"{kind}://kitchen", **place, **KEYS[kind])
+
+
+@pytest.mark.parametrize("kind", ["s3", "azure"])
+def test_what_cannot_be_reached_is_named_with_the_cause(kind, impatient):
+    (nobody,) = servers.free_ports(1)
+    url = f"http://127.0.0.1:{nobody}"
+    said = f"connection to {url} for the (bucket|container) 'kitchen' failed or broke: Connection refused"
+    with open_at(kind, url) as storage, pytest.raises(errors.Unreachable, match=said):
+        storage.upload(b"chips")
+
+
+@pytest.mark.parametrize("kind", ["s3", "azure"])
+def test_https_to_a_server_that_speaks_http_is_not_called_a_matter_of_trust(kind, serve, impatient):
+    url = serve(FastAPI()).url.replace("http://", "https://")
+    with open_at(kind, url) as storage, pytest.raises(errors.Unreachable, match="perhaps it speaks http") as raised:
+        storage.upload(b"chips")
+    assert "trusted" not in str(raised.value)
+
+
+def test_a_certificate_that_is_not_trusted_is_told_as_such():
+    inner = ssl.SSLCertVerificationError("unable to get local issuer certificate")
+    inner.verify_message = "unable to get local issuer certificate"
+    error = SSLError(endpoint_url="https://h/?secret", error=Exception(inner))
+    assert cause(error) == "its certificate is not trusted (unable to get local issuer certificate)"
+
+
+def test_what_is_no_s3_is_told_its_status_once(raw):
+    with open_at("s3", raw) as storage, pytest.raises(errors.Refused, match=r"with 400: Bad Request$"):
+        storage.exists("menu.txt")
+
+
+def test_certificates_that_are_not_there_are_told_when_it_is_opened():
+    told = {"endpoint_url": "https://127.0.0.1:1", "ca_bundle": "nope.pem", **KEYS["s3"]}
+    with pytest.raises(errors.ConfigError, match=r"ca_bundle= names 'nope\.pem'"):
+        farcall.open_storage("s3://kitchen", **told)
 
 
 @pytest.mark.parametrize("status", [500, 503])

@@ -69,6 +69,19 @@ def test_an_upload_goes_on_where_it_was(site, film, monkeypatch):
     assert sent[before:] == [5]
 
 
+def test_it_keeps_to_the_prefix_tells_media_types_and_lists_no_parts(site):
+    driver = farcall_folder.farcall_storage("folder://site/jobs/a b", site)
+    upload = driver.begin("film.mp4", "video/mp4")
+    driver.put_part("film.mp4", upload, 1, b"half")
+    with farcall.open_storage("folder://site/jobs/a b", **site) as storage:
+        url = storage.upload(b"chips", key="menu.txt")
+        assert url == f"{site['url']}/jobs/a%20b/menu.txt"
+        assert httpx.get(url).content == b"chips"
+        assert (site["path"] / "jobs" / "a b" / "menu.txt").read_bytes() == b"chips"
+        assert [(file.key, file.media_type) for file in storage.list()] == [("menu.txt", "text/plain")]
+        assert storage.download(url).media_type == "text/plain"
+
+
 def test_what_it_cannot_is_said(site):
     with farcall.open_storage("folder://site", **site) as storage:
         with pytest.raises(errors.UsageError, match="takes no files"):

@@ -7,6 +7,8 @@ import pytest
 from farcall import errors, plugins
 from farcall.hookspecs import hookimpl
 
+ENDPOINT = farcall.EndpointSpec(path="/digest", parameters={"film": farcall.File})
+
 
 def test_a_storage_is_opened_by_its_name(s3_place, own_home):
     told = "\n".join(f'{name} = "{value}"' for name, value in s3_place.options.items())
@@ -32,6 +34,16 @@ def test_a_name_that_is_not_configured_is_told_with_those_that_are(own_home):
         farcall.open_storage("mediaa")
 
 
+def test_a_path_is_no_storage_and_is_not_sought_in_farcall_toml():
+    with pytest.raises(errors.ConfigError, match=r"'\./x' is no address like 's3://bucket', and no name"):
+        farcall.open_storage("./x")
+
+
+def test_a_storage_that_is_not_open_yet_says_so():
+    with pytest.raises(errors.UsageError, match=r"not open yet, so it has no upload; `await` it"):
+        farcall.open_storage_async("s3://bucket").upload(b"chips")
+
+
 def test_a_storage_that_is_not_installed_is_told_with_those_that_are():
     with pytest.raises(errors.UsageError, match=r"No storage named 'gs' is installed.*folder, s3"):
         farcall.open_storage("gs://bucket")
@@ -48,6 +60,17 @@ def test_a_storage_that_is_not_installed_is_told_with_those_that_are():
         ("s3://bucket?secret=1", {}, "no key, no query"),
         ("s3://", {}, "s3://bucket/prefix"),
         ("s3://bucket", {"profile": "nobody"}, "nobody"),
+        ("s3://bucket", {"bucket": "other"}, "says bucket 'bucket' and the option says 'other'"),
+        ("s3://bucket/a", {"prefix": "pp"}, "says prefix 'a' and the option says 'pp'"),
+        ("azure://kitchen", {"container": "other"}, "says container 'kitchen' and the option says 'other'"),
+        ("azure://kitchen", {"sas": "https://h/other?sr=c&sig=secret"}, "for the container 'other', and 'kitchen'"),
+        ("azure://kitchen", {"account_url": "https://h", "sas": "secret"}, "holds no sig="),
+        (
+            "azure://My_Cont",
+            {"account_url": "https://h", "account_key": "c2VjcmV0"},
+            "'My_Cont' is no container's name",
+        ),
+        ("azure://a--b", {"account_url": "https://h", "account_key": "c2VjcmV0"}, "single hyphens"),
         ("s3://bucket", {"link_s": 0}, "link_s is a number of seconds"),
         ("s3://bucket", {"expire_after_s": "day"}, "expire_after_s is a number of seconds"),
         ("azure://container", {"account_url": "https://h/?sig=secret"}, "a SAS goes into sas="),
@@ -95,6 +118,15 @@ def test_a_prefix_may_stand_beside_the_address(place):
 def test_a_credential_that_is_none_is_told_when_it_is_opened(address, options, sentence):
     with pytest.raises(errors.ConfigError, match=sentence):
         farcall.open_storage(address, **options)
+
+
+def test_a_sas_that_cannot_sign_is_told_before_anything_is_sent():
+    told = {"account_url": "https://127.0.0.1:1", "sas": "sv=2026&sig=secret"}
+    with farcall.open_storage("azure://kitchen", **told) as storage:
+        with pytest.raises(errors.UsageError, match=r"a SAS cannot sign addresses.*read_sas="):
+            storage.upload(b"chips")
+        with pytest.raises(errors.UsageError, match=r"a SAS cannot sign addresses.*read_sas="):
+            farcall.connect("http://127.0.0.1:1", provider="openapi", endpoints=[ENDPOINT], storage=storage)
 
 
 def test_what_is_no_place_is_told():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from farcall import background, plugins
-from farcall.errors import FarcallError, PluginError, UsageError, WaitTimeout
+from farcall.errors import FarcallError, FileError, PluginError, UsageError, WaitTimeout
 from farcall.spec import EndpointSpec
 
 if TYPE_CHECKING:
@@ -98,6 +99,14 @@ def _farcall() -> None:
     """Call any hosted service like a Python function."""
 
 
+def _place(folder: Path) -> Path:
+    """The folder to save in, which may be made later; a file in its way is told before anything is called."""
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))  # noqa: PTH110 - False where it may not look
+    if not there.is_dir():
+        raise typer.BadParameter(f"{str(there)!r} is a file; name a folder.")
+    return folder
+
+
 @app.command("call")
 def call(  # noqa: PLR0913 - each is an option on the command line
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A configured name, a URL, or PROVIDER:ADDRESS.")],
@@ -110,7 +119,7 @@ def call(  # noqa: PLR0913 - each is an option on the command line
     provider: Annotated[str | None, typer.Option(help="Who hosts it; found out if not given.")] = None,
     profile: Annotated[str | None, typer.Option(help="A profile of farcall.toml.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait for the result.")] = None,
-    save: Annotated[Path, typer.Option(help="The folder result files are saved in.")] = Path(),
+    save: Annotated[Path, typer.Option(callback=_place, help="The folder result files are saved in.")] = Path(),
 ) -> None:
     """Call an endpoint and print its result as JSON."""
     import farcall
@@ -122,7 +131,11 @@ def call(  # noqa: PLR0913 - each is an option on the command line
             result = _result(job, endpoint, timeout)
         except WaitTimeout as error:
             raise WaitTimeout(f"{endpoint} has not ended within {timeout:g} s; job {job.id} goes on.") from error
-        typer.echo(json.dumps(saved(result, save), indent=2, ensure_ascii=False))
+        try:
+            shown = saved(result, save)
+        except OSError as error:
+            raise FileError(f"The result of job {job.id} cannot be saved: {error}.") from error
+        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
 
 
 @app.command("plugins")

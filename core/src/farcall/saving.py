@@ -47,6 +47,8 @@ async def save(
     if not into_folder and os.fspath(target).endswith(SEPARATORS):
         raise NotADirectoryError(errno.ENOTDIR, "there is no such folder; make it first", os.fspath(target))
     folder = path if into_folder else path.parent
+    if not into_folder and not await threads.run(folder.exists):
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder; make it first", os.fspath(folder))
     part = folder / f".{secrets.token_hex(8)}.part"
     stream = await threads.opened(lambda: part.open("xb"), _discard)  # with the mode any new file gets
     try:

@@ -76,6 +76,11 @@ class AsyncStorage:
         twin._hands.closed = self._hands.closed
         return twin
 
+    def _check_signing(self) -> None:
+        """Raise `UsageError` if the credential it was opened with cannot sign an address; nothing is asked or sent."""
+        if why := self._driver.limits.cannot_sign:
+            raise UsageError(why)
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -108,8 +113,9 @@ class AsyncStorage:
             InputError: There is no such file, or the key is none.
             AuthRefused, Refused, Unreachable, ServerFault: The storage does not take it.
             FileError: The file was changed while it was being uploaded.
-            UsageError: The storage was opened on another event loop.
+            UsageError: The storage was opened on another event loop, or cannot sign addresses.
         """
+        self._check_signing()
         if self._home is not loops.running():
             raise UsageError("This storage was opened on another event loop; open and use it in one asyncio.run().")
         wanted = storage_keys.named(key) if key is not None else None

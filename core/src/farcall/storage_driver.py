@@ -30,10 +30,13 @@ class StorageLimits:
     Args:
         parts: The most parts one file may come in.
         link_s: The longest time a signed address can last, in seconds; None: no end.
+        cannot_sign: Why no address to fetch a file can be signed with the credential there is, and what would do;
+            empty: it can. Nothing is stored then that nobody could fetch.
     """
 
     parts: int = 10_000
     link_s: float | None = None
+    cannot_sign: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,3 +185,22 @@ def split_url(url: str | None) -> tuple[str, str]:
     if not mark or not place or "?" in rest or "@" in place:
         raise UsageError("A storage's address is `s3://bucket/prefix`: no key, no query; those are options.")
     return place, prefix.strip("/")
+
+
+def with_address(url: str | None, options: Mapping[str, object], place: str) -> dict[str, object]:
+    """A storage's options with what its address says.
+
+    Args:
+        url: `s3://bucket/prefix`; None if the options say it all.
+        options: As the user wrote them.
+        place: Which option the first part of the address is: `bucket`.
+
+    Raises:
+        ConfigError: The address and an option say different things.
+    """
+    told = {name: text for name, text in zip((place, "prefix"), split_url(url), strict=True) if text}
+    for name, text in told.items():
+        other = options.get(name)
+        if isinstance(other, str) and other.strip("/") not in {"", text}:
+            raise ConfigError(f"The address says {name} {text!r} and the option says {other!r}; say it once.")
+    return {**options, **told}

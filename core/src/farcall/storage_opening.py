@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Generator, Mapping
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from farcall.storage_driver import StorageDriver
 
 OWN: Final = ("link_s", "expire_after_s")
 """What of a storage's options is the core's; everything else is the plugin's."""
+_NAME: Final = re.compile(r"[\w-]+")
+"""What TOML lets stand in `[storages.NAME]` as it is."""
 
 
 def open_storage(place: str, **options: Any) -> Storage:
@@ -58,6 +61,11 @@ class Opening:
         self._storage = await self
         return self._storage
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise UsageError(f"The storage is not open yet, so it has no {name}; `await` it, or use it in `async with`.")
+
     async def __aexit__(self, *_: object) -> None:
         if self._storage is not None:
             await self._storage.close()
@@ -83,6 +91,8 @@ def _meant(place: str, options: Mapping[str, Any]) -> tuple[str, str | None, dic
     if "://" in place:
         return place.partition("://")[0], place, dict(options)
     loaded = config.load()
+    if place not in loaded.storages and not _NAME.fullmatch(place):
+        raise ConfigError(f"{place!r} is no address like 's3://bucket', and no name that farcall.toml could have.")
     if place not in loaded.storages:
         known = ", ".join(sorted(loaded.storages)) or "none"
         raise ConfigError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from farcall.errors import ConfigError
+from farcall.errors import ConfigError, UsageError
 from farcall.files import File
 from farcall.storage import AsyncStorage
 from farcall.storage_blocking import Storage
@@ -44,6 +44,10 @@ class Store:
             url = await self._storage.upload(File(file), progress=progress)
         return url, self._storage.link_s
 
+    def check(self) -> None:
+        """Raise `UsageError` if there would be no address of what is put here."""
+        self._storage._check_signing()  # noqa: SLF001 - no verb of its users
+
     async def close(self) -> None:
         """Close the storage, if it was opened for this service."""
         if self._ours:
@@ -58,14 +62,23 @@ async def store_of(given: Any) -> Store:
 
     Raises:
         ConfigError: farcall.toml does not name it, or it is no storage.
-        UsageError: No such storage is installed.
+        UsageError: No such storage is installed, or it cannot sign addresses.
     """
     if isinstance(given, str):
-        return Store(await open_storage_async(given), ours=True)
+        return await _usable(Store(await open_storage_async(given), ours=True))
     if isinstance(given, Storage):
         given = given._async  # noqa: SLF001 - its other half
     if isinstance(given, AsyncStorage):
-        return Store(given.alike(), ours=False)
+        return await _usable(Store(given.alike(), ours=False))
     raise ConfigError(
         f"storage= is a name of farcall.toml, an address or an open storage, not a {type(given).__name__}."
     )
+
+
+async def _usable(store: Store) -> Store:
+    try:
+        store.check()
+    except UsageError:
+        await store.close()
+        raise
+    return store

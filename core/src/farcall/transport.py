@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 HOLDERS: Final = frozenset({File, list})
 """Types of the arguments a file can be in."""
+_WAY_OUT: Final = "; connect with storage=, or put the file where the host can fetch it and give its address"
 
 
 async def travelling(engine: Engine, tracked: Tracked, values: Mapping[str, Any], options: Any) -> Mapping[str, Any]:
@@ -124,15 +125,14 @@ class _Way:
         """Whether the file goes to the storage.
 
         Raises:
-            InputError: It would have to, and there is none.
+            InputError: It would have to, and there is none, or the host takes no address in its place.
         """
         size, most = self._value.size, policy.max_inline_bytes
-        if self._engine.storage is None:
+        if self._engine.storage is None or not policy.storable:
             if most is not None and size is not None and size > most:
                 raise InputError(
                     f"{self._outbound.tracked.endpoint.name}: {self._parameter!r} has {size:,} bytes and this host "
-                    f"takes at most {most:,} inline; connect with storage=, or put the file where the host can fetch "
-                    "it and give its address."
+                    f"takes at most {most:,} inline{_WAY_OUT if policy.storable else ''}."
                 )
             return False
         limits = [limit for limit in (most, self._engine.binding.upload_threshold_bytes) if limit is not None]

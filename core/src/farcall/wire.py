@@ -77,11 +77,13 @@ class FilePolicy:
             the body as it is: of a large file it stands for what is streamed there. Both are streamed.
         max_inline_bytes: The largest file sent inline; None for no limit.
         links: Whether the host fetches a public http(s) address itself; else we fetch it and send the bytes.
+        storable: Whether a storage's address may stand in the file's place; False: it goes inline, whatever its size.
     """
 
     inline: str = "part"
     max_inline_bytes: int | None = None
     links: bool = False
+    storable: bool = True
 
 
 def is_media_type(text: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import math
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 from farcall import background, threads
 from farcall.bodies import PathBody
-from farcall.errors import FarcallError, FileError
+from farcall.errors import FarcallError, FileError, InputError
 from farcall.files import File
 from farcall.files_async import HERE, AsyncFile
 from farcall.wire import UNKNOWN_TYPE, FileValue, base_name, is_media_type
@@ -69,9 +70,9 @@ def plain(value: Any, folder: Folder, *, kept: bool = True) -> Any:
     """A value as JSON values, with a `FileValue` where a file stands.
 
     NaN and infinities, which JSON cannot say, become None. Numbers and arrays of NumPy, pydantic models and
-    dataclasses are taken apart; bytes, pictures of Pillow and files of media-toolkit become files. A file that is read
-    once, or that only its service may be asked for, is read now, and so is one at a path, which may change later;
-    blocks meanwhile.
+    dataclasses are taken apart; bytes, open binary files, pictures of Pillow and files of media-toolkit become files.
+    A file that is read once, or that only its service may be asked for, is read now, and so is one at a path, which
+    may change later; blocks meanwhile.
 
     Args:
         value: What a function returned.
@@ -143,6 +144,8 @@ def _object(value: Any, target: _Target, deep: int) -> Any:
     for module, render in _FOREIGN.items():  # a value of a library's means that it is imported
         if module in sys.modules and (made := render(sys.modules[module], value, target, deep)) is not NotImplemented:
             return made
+    if callable(getattr(value, "read", None)):
+        return _stream(value, target)
     try:
         return _plain(to_jsonable_python(value, inf_nan_mode="constants"), target, deep - 1)
     except (PydanticSerializationError, ValueError) as error:
@@ -266,6 +269,21 @@ def _lasting(file: File, target: _Target) -> FileValue:
         spool.drop()
         raise UnserialisableError(f"is a file that cannot be read: {error}") from error
     return dataclasses.replace(value, body=spool.end(), url=None, size=spool.size)
+
+
+def _stream(stream: Any, target: _Target) -> FileValue:
+    """An open file, read from where it stands and closed, as nobody else will."""
+    if isinstance(getattr(stream, "file", stream), io.TextIOBase):  # tempfile's are around another
+        raise UnserialisableError("is a file open as text; open it with mode 'rb', or return what read() gives")
+    _may_block(target)
+    with contextlib.closing(stream):
+        try:
+            file = File.from_stream(stream)
+        except InputError as error:
+            raise UnserialisableError(f"is an open file that cannot be sent: {error}") from error
+        if file.size == 0 and stream.tell():
+            raise UnserialisableError("is an open file that stands at its end; seek(0) before you return it")
+        return _lasting(file, target)
 
 
 def _lasts(file: FileValue, target: _Target) -> bool:

@@ -145,8 +145,8 @@ def file(value: FileValue, *, attached: bool, part: range | None = None, tag: st
     if value.body is None:
         return RedirectResponse(value.url or "/")
     headers = {"X-Content-Type-Options": "nosniff"}
-    if attached:
-        headers["Content-Disposition"] = f"attachment; filename*=utf-8''{quote(value.name, safe='')}"
+    shown = "attachment" if attached else "inline"
+    headers["Content-Disposition"] = f"{shown}; filename*=utf-8''{quote(value.name, safe='')}"
     headers["Content-Type"] = value.media_type
     if tag is not None:
         headers |= {"Accept-Ranges": "bytes", "ETag": tag}

@@ -1,5 +1,6 @@
 """Keeps files in a folder that a web server serves: `farcall.open_storage("folder://site", path=…, url=…)`."""
 
+import mimetypes
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +9,7 @@ from urllib.parse import quote
 
 from farcall.errors import FileError, UsageError
 from farcall.hookspecs import hookimpl
-from farcall.storage_driver import PIECE_BYTES, StorageDriver, StoredFile, UploadLost, checked
+from farcall.storage_driver import PIECE_BYTES, StorageDriver, StoredFile, UploadLost, checked, split_url
 from pydantic import BaseModel
 
 
@@ -18,8 +19,8 @@ class Options(BaseModel):
 
 
 class Folder(StorageDriver):
-    def __init__(self, options: Options) -> None:
-        self.root, self.parts, self.url = options.path, options.path / ".parts", options.url.rstrip("/")
+    def __init__(self, root: Path, url: str) -> None:
+        self.root, self.parts, self.url = root, root / ".parts", url
 
     def address(self, key: str) -> str:
         return f"{self.url}/{quote(key)}"
@@ -43,9 +44,7 @@ class Folder(StorageDriver):
         if not all((self.parts / upload / receipt).is_file() for receipt in receipts):
             raise UploadLost
         with (whole := self.parts / upload / "whole").open("wb") as out:
-            for receipt in receipts:
-                with (self.parts / upload / receipt).open("rb") as part:
-                    shutil.copyfileobj(part, out)
+            out.writelines((self.parts / upload / receipt).read_bytes() for receipt in receipts)
         (self.root / key).parent.mkdir(parents=True, exist_ok=True)
         whole.replace(self.root / key)
         self.abort(key, upload)
@@ -54,8 +53,8 @@ class Folder(StorageDriver):
         shutil.rmtree(self.parts / upload, ignore_errors=True)
 
     def head(self, key: str) -> StoredFile | None:
-        place = self.root / key
-        return StoredFile(key=key, size=place.stat().st_size) if place.is_file() else None
+        place, kind = self.root / key, mimetypes.guess_type(key)[0] or "application/octet-stream"
+        return StoredFile(key=key, size=place.stat().st_size, media_type=kind) if place.is_file() else None
 
     def read(self, key: str, start: int, end: int, etag: str) -> Iterator[bytes]:
         if self.head(key) is None:
@@ -68,10 +67,11 @@ class Folder(StorageDriver):
         (self.root / key).unlink(missing_ok=True)
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
-        keys = (place.relative_to(self.root).as_posix() for place in sorted(self.root.rglob("*")))
-        yield from (found for key in keys if key.startswith(prefix) and (found := self.head(key)))
+        keys = (p.relative_to(self.root).as_posix() for p in self.root.rglob("*") if self.parts not in p.parents)
+        yield from (found for key in sorted(keys) if key.startswith(prefix) and (found := self.head(key)))
 
 
 @hookimpl
-def farcall_storage(options: Mapping[str, object]) -> StorageDriver:
-    return Folder(checked(Options, options, "folder"))
+def farcall_storage(url: str | None, options: Mapping[str, object]) -> StorageDriver:
+    told, (_, prefix) = checked(Options, options, "folder"), split_url(url)
+    return Folder(told.path / prefix, f"{told.url.rstrip('/')}/{quote(prefix)}".rstrip("/"))

@@ -9,7 +9,7 @@ from farcall.binding import Binding
 from farcall.hookspecs import Call, Credential, Flow, Grant, ProviderFacts, hookimpl
 from farcall.jobs import JobRef, Recognition, Snapshot, Step, Update
 from farcall.spec import EndpointSpec, ServiceSpec
-from farcall.wire import Document, Request, Response, StreamEvent, Webhook
+from farcall.wire import Document, FilePolicy, Request, Response, StreamEvent, Webhook
 from pydantic import BaseModel
 
 from farcall_openapi import answers, discovery, looks, oauth, polling, provider
@@ -45,6 +45,12 @@ def farcall_discover(binding: Binding) -> Flow[Document | None] | None:
 def farcall_describe(binding: Binding, document: Document) -> ServiceSpec | Flow[ServiceSpec]:
     """Read the document and the files it refers to; an operation that cannot be read is a problem, the others bind."""
     return describe(binding, document)
+
+
+@hookimpl
+def farcall_file_transport(endpoint: EndpointSpec, parameter: str) -> FilePolicy:
+    """As a part or as the body itself; a storage's address only where the document does not say binary."""
+    return provider.file_policy(endpoint, parameter)
 
 
 @hookimpl

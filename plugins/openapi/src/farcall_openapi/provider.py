@@ -10,8 +10,8 @@ from farcall.binding import Binding
 from farcall.errors import InputError, UsageError
 from farcall.hookspecs import Call, ProviderFacts
 from farcall.jobs import Snapshot
-from farcall.spec import EndpointSpec
-from farcall.wire import Request
+from farcall.spec import EndpointSpec, Place
+from farcall.wire import FilePolicy, Request
 
 from farcall_openapi import content, paging
 from farcall_openapi.parameters import cookie_pairs, header_text, path_text, query_pairs
@@ -63,6 +63,16 @@ def request(binding: Binding, call: Call) -> Request:
         headers={"accept": layout.accept, **_prefer(call), **_headers(layout, call.arguments), **body_headers},
         body=body,
     )
+
+
+def file_policy(endpoint: EndpointSpec, parameter: str) -> FilePolicy:
+    """How a file travels: where the document says binary, itself, since a text there is refused.
+
+    What the user described by hand takes an address, too: nobody else says that it does not.
+    """
+    declared = endpoint.parameters.get(parameter)
+    binary = "body" in endpoint.traits and declared is not None and declared.place is Place.FILE
+    return FilePolicy(storable=not binary)
 
 
 def next_page(binding: Binding, call: Call, page: Snapshot) -> Call | Request | None:

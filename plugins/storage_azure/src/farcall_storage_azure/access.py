@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -26,6 +27,8 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "initial_backoff": 1,
     "increment_base": 1,
 }
+_CONTAINER: Final = re.compile(r"\$root|\$web|\$logs|(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+"""Azure Storage REST, "Naming and Referencing Containers, Blobs, and Metadata", 2026."""
 PUBLIC_SUFFIX: Final = ".blob.core.windows.net"
 WANTED: Final = (
     "Azure: no credential was found. Looked at the options connection_string, sas, account_key and credential, then at "
@@ -105,9 +108,15 @@ def _usual_url(fields: Mapping[str, str]) -> str | None:
 def _by_sas(sas: str, options: Options) -> Access:
     """By a SAS alone, or by an address that bears one: the account's, or the container's."""
     url, mark, query = sas.strip().rpartition("?")
+    if not any(pair.startswith("sig=") for pair in query.split("&")):
+        raise ConfigError("Azure: the SAS holds no sig=, its signature, so it is none or not whole.")
     if not mark or not url:
         return Access(client=_client(_account(options), options.container, query), sas=query)
     account, _, container = url.rstrip("/").rpartition("/") if _names_a_container(query) else (url.rstrip("/"), "", "")
+    if options.container and container not in {"", options.container}:
+        raise ConfigError(
+            f"Azure: the SAS is for the container {container!r}, and {options.container!r} is to be opened."
+        )
     return Access(client=_client(account, options.container or container, query), sas=query)
 
 
@@ -136,6 +145,10 @@ def _token(options: Options, credential: Any) -> Access:
 def _client(account: str, container: str, credential: Any) -> ContainerClient:
     if not container:
         raise ConfigError('Azure: which container? Open "azure://container", or give container="…".')
+    if not _CONTAINER.fullmatch(container):
+        raise ConfigError(
+            f"Azure: {container!r} is no container's name: 3 to 63 lower-case letters, digits and single hyphens."
+        )
     if isinstance(credential, dict):
         if not _is_base64(credential["account_key"]):
             raise ConfigError("Azure: the account's key is no base64, so it is not whole.")

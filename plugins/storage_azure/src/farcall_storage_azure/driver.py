@@ -39,7 +39,8 @@ class AzureDriver(StorageDriver):
     @property
     def limits(self) -> StorageLimits:
         """50,000 blocks; addresses last as long as they are asked to, 7 days where a token signs."""
-        return StorageLimits(parts=PARTS, link_s=DELEGATION.total_seconds() if self._access.token else None)
+        link_s = DELEGATION.total_seconds() if self._access.token else None
+        return StorageLimits(parts=PARTS, link_s=link_s, cannot_sign=self._signing.hindrance(self._access))
 
     def address(self, key: str) -> str:
         """The blob's address, encoded as the SDK does."""
@@ -138,7 +139,8 @@ class AzureDriver(StorageDriver):
         try:
             return step()
         except FAULTS as error:
-            told = fault(error, self._access.client.container_name, self._access.sas)
+            client = self._access.client
+            told = fault(error, client.container_name, client.url, self._access.sas)
         raise told
 
 

@@ -20,6 +20,8 @@ from azure.core.exceptions import (
 )
 from farcall.errors import AuthRefused, Busy, FileError, Refused, ServerFault, ServiceError, Unreachable
 from farcall.storage_driver import UploadLost
+from farcall.storage_faults import cause
+from farcall.wire import origin
 
 FAULTS: Final = (AzureError,)
 
@@ -27,7 +29,7 @@ KEYS: Final[Mapping[str, str]] = {
     # Azure Storage REST, "Common REST API error codes" and "Blob service error codes", 2026
     "AccountIsDisabled": "the account is disabled",
     "AuthenticationFailed": "the key, or the signature of the SAS, is wrong or has expired, or this machine's clock is",
-    "AuthorizationFailure": "the key is wrong, or may not do that there, or not from here",
+    "AuthorizationFailure": "the key or SAS is wrong, or may not do that there, or not from here",
     "AuthorizationPermissionMismatch": "this credential may not do that there",
     "AuthorizationProtocolMismatch": "this SAS is good for https only",
     "AuthorizationResourceTypeMismatch": "this SAS is not good for files in containers",
@@ -43,12 +45,13 @@ GONE: Final = frozenset({"BlobNotFound", "ConditionNotMet", "InvalidRange"})
 BUSY: Final = frozenset({"ServerBusy", "OperationTimedOut"})
 
 
-def fault(error: AzureError, container: str, sas: str | None = None) -> ServiceError | UploadLost:
+def fault(error: AzureError, container: str, account: str, sas: str | None = None) -> ServiceError | UploadLost:
     """The error to raise in the place of one of the SDK's.
 
     Args:
         error: What the SDK raised.
         container: Where it happened.
+        account: The address that was asked.
         sas: The shared access signature it was asked with; None: with something else.
     """
     if isinstance(error, HttpResponseError) and error.status_code:
@@ -56,7 +59,8 @@ def fault(error: AzureError, container: str, sas: str | None = None) -> ServiceE
     if isinstance(error, ClientAuthenticationError):
         return AuthRefused(f"Azure: no token could be had for the container {container!r} ({type(error).__name__}).")
     if isinstance(error, ServiceRequestError | ServiceResponseError | IncompleteReadError | HttpResponseError):
-        return Unreachable(f"Azure: the connection for the container {container!r} failed or broke.")
+        where = f"{origin(account)} for the container {container!r}"
+        return Unreachable(f"Azure: the connection to {where} failed or broke: {cause(error)}.")
     return ServerFault(f"Azure: {type(error).__name__} for the container {container!r}.")
 
 

@@ -18,6 +18,10 @@ PERMISSIONS: Final = {
 }
 DELEGATION: Final = timedelta(days=7)
 """The longest life of a key that is given to a token. Azure Storage REST, "Get User Delegation Key", 2026."""
+UNSIGNED: Final = (
+    "Azure: a SAS cannot sign addresses. Give the account's key or connection string, or read_sas=, a SAS that may "
+    "only read; or share_sas=True, if whoever gets an address may have all that this SAS allows."
+)
 
 
 class Signing:
@@ -49,15 +53,17 @@ class Signing:
             expiry=until,
         )
 
+    def hindrance(self, access: Access) -> str:
+        """Why no address to fetch a blob can be signed, and what would do; empty: one can."""
+        can = access.key is not None or access.token or self._options.read_sas is not None or self._options.share_sas
+        return "" if can else UNSIGNED
+
     def _borrowed(self, access: Access, method: str) -> str:
         if method == "GET" and (read := text(self._options.read_sas)) is not None:
             return read.rpartition("?")[2]
         if self._options.share_sas and access.sas:
             return access.sas
-        raise UsageError(
-            "Azure: a SAS cannot sign addresses. Give the account's key or connection string, or read_sas=, a SAS that "
-            "may only read; or share_sas=True, if whoever gets an address may have all that this SAS allows."
-        )
+        raise UsageError(UNSIGNED)
 
     def _delegation(self, access: Access, until: datetime) -> UserDelegationKey:
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from farcall.hookspecs import hookimpl
-from farcall.storage_driver import StorageDriver, checked, split_url
+from farcall.storage_driver import StorageDriver, checked, with_address
 
 from farcall_storage_s3.driver import S3Driver
 from farcall_storage_s3.options import Options
@@ -14,8 +14,6 @@ from farcall_storage_s3.redaction import keep_signatures_out_of_logs
 
 @hookimpl
 def farcall_storage(url: str | None, options: Mapping[str, object]) -> StorageDriver:
-    """The bucket's driver; an address's bucket and prefix go before those of the options."""
-    bucket, prefix = split_url(url)
+    """The bucket's driver; its address and options may not say different things."""
     keep_signatures_out_of_logs()
-    told = {name: text for name, text in (("bucket", bucket), ("prefix", prefix)) if text}
-    return S3Driver(checked(Options, {**options, **told}, "s3"))
+    return S3Driver(checked(Options, with_address(url, options, "bucket"), "s3"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 import boto3
@@ -43,7 +44,7 @@ def client_of(session: Any, options: Options) -> Any:
     """A client for the bucket.
 
     Raises:
-        ConfigError: It is not known in which region the bucket is.
+        ConfigError: It is not known in which region the bucket is, or its certificates are missing.
         KeyMissing: There are no credentials.
     """
     region = options.region or session.region_name or ("us-east-1" if options.endpoint_url else None)
@@ -54,6 +55,8 @@ def client_of(session: Any, options: Options) -> Any:
             "S3: no credentials were found. Looked at the options access_key_id, profile and session, then where boto3 "
             "looks: AWS_ACCESS_KEY_ID, the shared credentials file, the container's and the instance's role."
         )
+    if options.ca_bundle is not None and not Path(options.ca_bundle).exists():
+        raise ConfigError(f"S3: ca_bundle= names {options.ca_bundle!r}, and there is nothing.")
     path_style = options.path_style if options.path_style is not None else options.endpoint_url is not None
     config = Config(
         signature_version="s3v4",

@@ -139,7 +139,7 @@ class S3Driver(StorageDriver):
             self._fail(error)
 
     def _fail(self, error: BaseException) -> NoReturn:
-        raise fault(error, self._bucket) from None
+        raise fault(error, self._bucket, self._client.meta.endpoint_url) from None
 
     def _with_checksums(self) -> bool:
         return bool(self._client.meta.config.request_checksum_calculation == "when_supported")

@@ -13,12 +13,13 @@ from botocore.exceptions import (
     HTTPClientError,
     NoCredentialsError,
     ParamValidationError,
-    SSLError,
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
 from farcall.errors import AuthRefused, Busy, FileError, KeyMissing, Refused, ServerFault, ServiceError, Unreachable
 from farcall.storage_driver import UploadLost
+from farcall.storage_faults import cause
+from farcall.wire import origin
 
 FAULTS: Final = (BotoCoreError, ClientError, OSError)
 """All that a call of boto3 may raise; OSError: a connection that breaks while a body comes in."""
@@ -38,12 +39,13 @@ BUSY: Final = frozenset({"SlowDown", "RequestLimitExceeded", "TooManyRequests", 
 LOST: Final = frozenset({"NoSuchUpload", "InvalidPart", "InvalidPartOrder"})
 
 
-def fault(error: BaseException, bucket: str) -> ServiceError | UploadLost | KeyMissing:
+def fault(error: BaseException, bucket: str, endpoint: str) -> ServiceError | UploadLost | KeyMissing:
     """The error to raise in the place of one of boto3's.
 
     Args:
         error: One of `FAULTS`.
         bucket: Where it happened.
+        endpoint: The address that was asked.
     """
     if isinstance(error, ClientError):
         return _told(error, bucket)
@@ -51,12 +53,11 @@ def fault(error: BaseException, bucket: str) -> ServiceError | UploadLost | KeyM
         return KeyMissing(f"S3: no credentials were found for the bucket {bucket!r}.")
     if isinstance(error, CredentialRetrievalError | TokenRetrievalError | UnauthorizedSSOTokenError):
         return AuthRefused(f"S3: the credentials for the bucket {bucket!r} cannot be had or renewed: {error}")
-    if isinstance(error, SSLError):
-        return Unreachable(f"S3: no secure connection for the bucket {bucket!r}: the certificate is not trusted.")
     if isinstance(error, ParamValidationError):
         return Refused(f"S3: boto3 does not accept the request for the bucket {bucket!r}: {error}")
     if isinstance(error, ConnectionError | HTTPClientError | OSError):
-        return Unreachable(f"S3: the connection for the bucket {bucket!r} failed or broke: {type(error).__name__}.")
+        where = f"{origin(endpoint)} for the bucket {bucket!r}"
+        return Unreachable(f"S3: the connection to {where} failed or broke: {cause(error)}.")
     return ServerFault(f"S3: {type(error).__name__} for the bucket {bucket!r}: {error}")
 
 
@@ -85,4 +86,5 @@ def _told(error: ClientError, bucket: str) -> ServiceError | UploadLost:
         return Busy(f"S3 takes no more for the bucket {bucket!r} now ({code or status}).")
     said = str(reply.get("Error", {}).get("Message", "")) or "no reason given"
     kind = Refused if 400 <= status < 500 else ServerFault
-    return kind(f"S3 answered {doing} in the bucket {bucket!r} with {status} {code}: {said}")
+    word = f"{status} {code}" if code != str(status) else code  # without a body the status is the word
+    return kind(f"S3 answered {doing} in the bucket {bucket!r} with {word}: {said}")
