@@ -281,8 +281,6 @@ def _stream(stream: Any, target: _Target) -> FileValue:
             file = File.from_stream(stream)
         except InputError as error:
             raise UnserialisableError(f"is an open file that cannot be sent: {error}") from error
-        if file.size == 0 and stream.tell():
-            raise UnserialisableError("is an open file that stands at its end; seek(0) before you return it")
         return _lasting(file, target)
 
 
