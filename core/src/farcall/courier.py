@@ -86,9 +86,8 @@ class Courier:
         for _ in range(HOPS):
             grant = self._grant
             response = await self.once(request, step)
-            if (
-                response.status == UNAUTHORISED and grant is not None and is_whole(request)
-            ):  # taken back before its time
+            taken_back = response.status == UNAUTHORISED and grant is not None  # before its time
+            if taken_back and is_whole(request):
                 response.drop()
                 self._grant = None if self._grant is grant else self._grant
                 response = await self.once(request, step)
